@@ -1,0 +1,150 @@
+"""The events of a conversation: what happened, in the past tense, never changed afterwards.
+
+Times, ids of events and who caused them are not here: they are metadata, added where events are stored.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+from send2llm.domain.completion import Answer, Parameters, Usage
+from send2llm.domain.message import JsonObject, Message, no_extras
+from send2llm.domain.routing import Decision
+
+InterruptionReason = Literal[
+    "client_disconnected", "provider_failed", "process_gone", "shutdown", "store_unavailable"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationStarted:
+    """A conversation began. ``labels`` are the caller's own words about it."""
+
+    labels: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAdded:
+    """The caller's side said something, or brought along what was said elsewhere."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequested:
+    """The intent: everything decided before the first byte goes to a provider.
+
+    ``provider`` and ``model`` are the first candidate of ``decision``. ``price_version`` names the prices in
+    force, ``None`` if the model has none. ``hold_usd`` is the most that this call can cost, when a budget set
+    it aside. ``process`` is the running process that works on it: when that is gone, so is the call.
+    """
+
+    completion_id: UUID
+    requested_model: str
+    parameters: Parameters
+    decision: Decision
+    provider: str
+    model: str
+    process: str
+    streaming: bool = False
+    price_version: str | None = None
+    hold_usd: Decimal | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """One attempt at one provider failed; ``error`` is the code from the error tree, ``duration`` in seconds."""
+
+    completion_id: UUID
+    attempt: int
+    provider: str
+    model: str
+    error: str
+    detail: str
+    retryable: bool
+    status: int | None
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionReceived:
+    """The answer, and what it cost.
+
+    Usage as the provider ``reported`` it is kept apart from what was ``estimated`` because it reported
+    nothing. ``cost_usd`` is ``None`` when the model has no known price. ``duration`` and
+    ``time_to_first_token`` are seconds.
+    """
+
+    completion_id: UUID
+    provider: str
+    model: str
+    answers: tuple[Answer, ...]
+    attempts: int
+    duration: float
+    time_to_first_token: float | None = None
+    reported_usage: Usage | None = None
+    estimated_usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    price_version: str | None = None
+    response_id: str = ""
+    response_model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionFailed:
+    """No candidate answered; the last error."""
+
+    completion_id: UUID
+    error: str
+    detail: str
+    attempts: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionInterrupted:
+    """The call ended after a part of the answer, or with nobody to take it: what is known, what was ``assumed``.
+
+    ``provider_failed`` means that the stream broke after its first tokens, which the provider may charge for.
+    """
+
+    completion_id: UUID
+    reason: InterruptionReason
+    partial_text: str = ""
+    duration: float | None = None
+    reported_usage: Usage | None = None
+    estimated_usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    price_version: str | None = None
+    assumed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackGiven:
+    """Somebody judged the conversation or one of its answers: ``score`` from -1 (bad) to 1 (good)."""
+
+    completion_id: UUID | None
+    score: Decimal
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationClosed:
+    """Nothing more will be said."""
+
+    reason: str = ""
+
+
+ConversationEvent = (
+    ConversationStarted
+    | MessageAdded
+    | CompletionRequested
+    | AttemptFailed
+    | CompletionReceived
+    | CompletionFailed
+    | CompletionInterrupted
+    | FeedbackGiven
+    | ConversationClosed
+)

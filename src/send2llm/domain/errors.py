@@ -1,0 +1,285 @@
+"""Every error that Send2LLM raises on purpose.
+
+    Send2LLMError
+    ├── ConfigurationError            settings or configuration file are wrong
+    ├── InvalidRequest                the caller asked for something malformed
+    │   └── UnknownModel              no provider or route has that model
+    ├── NotFound
+    │   ├── ConversationNotFound
+    │   └── CompletionNotFound
+    ├── Conflict                      the thing exists, but its state forbids the command
+    │   ├── ConversationAlreadyStarted
+    │   ├── ConversationIsClosed
+    │   ├── CompletionInProgress
+    │   ├── CompletionAlreadyEnded
+    │   ├── IdempotencyKeyReused
+    │   └── StaleConversation         somebody else appended first (retried by the application)
+    ├── StoreUnavailable              events cannot be stored or read now
+    │   └── StoreOverloaded           too many appends wait already
+    └── ProviderError                 the provider did not give an answer
+        ├── AuthenticationFailed
+        ├── PermissionDenied
+        ├── ModelNotAvailable
+        ├── RequestRejected           the provider calls the request invalid
+        │   ├── ContextLengthExceeded
+        │   └── ContentFiltered
+        ├── RateLimited               transient
+        ├── QuotaExhausted            the provider's own limit on spending
+        ├── Overloaded                transient: 5xx, 529
+        ├── ConnectionFailed          transient
+        ├── ProviderTimedOut          transient: connect, first token, between tokens, total
+        ├── MalformedReply            transient: the answer is not what the format says
+        └── StreamBroken              transient: the stream ended without its end
+
+Messages are written for the person who must act; they never hold a key or the text of a prompt.
+"""
+
+from typing import ClassVar
+
+
+class Send2LLMError(Exception):
+    """The root of the tree."""
+
+    code: ClassVar[str] = "error"
+    """A short stable name: programs may rely on it, and metrics use it as ``error.type``."""
+
+
+class ConfigurationError(Send2LLMError):
+    """Settings or the configuration file are wrong; the message names the place and the remedy."""
+
+    code = "configuration_error"
+
+
+class InvalidRequest(Send2LLMError):
+    """The request is malformed; ``param`` is the path of the field at fault, where there is one."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownModel(InvalidRequest):
+    """No configured provider or route has the model."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str, known: str) -> None:
+        super().__init__(f"There is no model {model[:200]!r} here. {known}", param="model")
+        self.model = model
+
+
+class NotFound(Send2LLMError):
+    """What the caller names does not exist."""
+
+    code = "not_found"
+
+
+class ConversationNotFound(NotFound):
+    """No events are stored for the conversation."""
+
+    code = "conversation_not_found"
+
+    def __init__(self, conversation_id: object) -> None:
+        super().__init__(f"There is no conversation {conversation_id}.")
+
+
+class CompletionNotFound(NotFound):
+    """The conversation has no such completion."""
+
+    code = "completion_not_found"
+
+    def __init__(self, completion_id: object) -> None:
+        super().__init__(f"The conversation has no completion {completion_id}.")
+
+
+class Conflict(Send2LLMError):
+    """The command does not fit the state that the thing is in."""
+
+    code = "conflict"
+
+
+class ConversationAlreadyStarted(Conflict):
+    """A conversation with that id exists."""
+
+    code = "conversation_exists"
+
+    def __init__(self, conversation_id: object) -> None:
+        super().__init__(
+            f"The conversation {conversation_id} exists already; choose another id or send to it."
+        )
+
+
+class ConversationIsClosed(Conflict):
+    """Nothing can be added to a closed conversation."""
+
+    code = "conversation_closed"
+
+    def __init__(self, conversation_id: object) -> None:
+        super().__init__(f"The conversation {conversation_id} is closed; start a new one to go on.")
+
+
+class CompletionInProgress(Conflict):
+    """The conversation waits for an answer already."""
+
+    code = "completion_in_progress"
+
+    def __init__(self, conversation_id: object) -> None:
+        super().__init__(
+            f"The conversation {conversation_id} is waiting for an answer; try again when it has come."
+        )
+
+
+class CompletionAlreadyEnded(Conflict):
+    """The completion has its outcome already."""
+
+    code = "completion_ended"
+
+    def __init__(self, completion_id: object) -> None:
+        super().__init__(f"The completion {completion_id} has ended already.")
+
+
+class IdempotencyKeyReused(Conflict):
+    """An idempotency key came back with another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for a different request; use a new key for a new request."
+        )
+
+
+class StaleConversation(Conflict):
+    """Another writer appended to the stream first; load again and decide again."""
+
+    code = "stale_conversation"
+
+    def __init__(self, conversation_id: object) -> None:
+        super().__init__(
+            f"The conversation {conversation_id} was changed by another call at the same moment; try again."
+        )
+
+
+class StoreUnavailable(Send2LLMError):
+    """The event store cannot be reached; nothing was acknowledged."""
+
+    code = "store_unavailable"
+
+
+class StoreOverloaded(StoreUnavailable):
+    """More appends wait than the queue may hold; nothing of this one was stored."""
+
+    code = "store_overloaded"
+
+
+class ProviderError(Send2LLMError):
+    """The provider did not give an answer.
+
+    ``retryable`` says whether the same call may succeed later, ``retry_after`` (seconds) when the provider
+    wants it to come, ``status`` is the provider's HTTP status where there was one.
+    """
+
+    code = "provider_error"
+    retryable: bool = False
+
+    def __init__(
+        self, message: str, *, provider: str = "", status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.status = status
+        self.retry_after = retry_after
+
+
+class AuthenticationFailed(ProviderError):
+    """The provider does not accept our key."""
+
+    code = "provider_authentication_failed"
+
+
+class PermissionDenied(ProviderError):
+    """The key may not use this model or feature."""
+
+    code = "provider_permission_denied"
+
+
+class ModelNotAvailable(ProviderError):
+    """The provider does not have the model."""
+
+    code = "provider_model_not_found"
+
+
+class RequestRejected(ProviderError):
+    """The provider calls the request invalid; sending it again will not help."""
+
+    code = "provider_rejected_request"
+
+
+class ContextLengthExceeded(RequestRejected):
+    """The messages and the answer do not fit the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class ContentFiltered(RequestRejected):
+    """The provider's content policy refused the prompt."""
+
+    code = "content_filter"
+
+
+class QuotaExhausted(ProviderError):
+    """The account at the provider has no money or quota left."""
+
+    code = "provider_quota_exhausted"
+
+
+class TransientProviderError(ProviderError):
+    """The same call may succeed when it is sent again."""
+
+    code = "provider_transient_error"
+    retryable = True
+
+
+class RateLimited(TransientProviderError):
+    """Too many requests or tokens for now; ``retry_after`` tells how long to wait, if the provider said."""
+
+    code = "provider_rate_limited"
+
+
+class Overloaded(TransientProviderError):
+    """The provider failed or is too busy (HTTP 5xx, 529)."""
+
+    code = "provider_overloaded"
+
+
+class ConnectionFailed(TransientProviderError):
+    """No connection to the provider, or it was lost before an answer."""
+
+    code = "provider_connection_failed"
+
+
+class ProviderTimedOut(TransientProviderError):
+    """The provider took too long; ``phase`` is ``connect``, ``first_token``, ``between_tokens`` or ``total``."""
+
+    code = "provider_timed_out"
+
+    def __init__(self, phase: str, seconds: float, *, provider: str = "") -> None:
+        super().__init__(
+            f"No answer from {provider or 'the provider'} within {seconds:g} s ({phase}).", provider=provider
+        )
+        self.phase = phase
+        self.retryable = phase != "total"
+
+
+class MalformedReply(TransientProviderError):
+    """The reply is not what the provider's format says."""
+
+    code = "provider_malformed_reply"
+
+
+class StreamBroken(TransientProviderError):
+    """The stream ended without its end."""
+
+    code = "provider_stream_broken"

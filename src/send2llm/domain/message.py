@@ -1,0 +1,139 @@
+"""What is said: messages and their content parts, in no provider's format."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any, Literal
+
+JsonObject = Mapping[str, Any]
+"""A JSON object that Send2LLM carries without reading it."""
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+NO_EXTRAS: JsonObject = MappingProxyType({})
+"""The extras of nearly everything; shared, because most messages have none."""
+
+
+def no_extras() -> JsonObject:
+    """``NO_EXTRAS`` as a default factory: before Python 3.12 dataclasses take the view itself for a mutable default."""
+    return NO_EXTRAS
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Plain text."""
+
+    text: str
+    type: Literal["text"] = "text"
+    extras: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture: an ``http(s)`` URL or a ``data:`` URL, and how closely the model shall look (``detail``)."""
+
+    url: str
+    detail: str | None = None
+    type: Literal["image"] = "image"
+    extras: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """The model asks for a tool; ``arguments`` is JSON text exactly as the model wrote it, valid or not."""
+
+    id: str
+    name: str
+    arguments: str
+    type: Literal["tool_call"] = "tool_call"
+    extras: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultPart:
+    """What a tool gave back for the call ``tool_call_id``."""
+
+    tool_call_id: str
+    content: str
+    type: Literal["tool_result"] = "tool_result"
+    extras: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalPart:
+    """The model declined, in its own words."""
+
+    refusal: str
+    type: Literal["refusal"] = "refusal"
+    extras: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPart:
+    """A part that only its own ``format`` understands (audio, files); carried whole to providers of that format."""
+
+    format: str
+    body: JsonObject
+    type: Literal["foreign"] = "foreign"
+
+
+ContentPart = TextPart | ToolCallPart | ToolResultPart | ImagePart | RefusalPart | ForeignPart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation.
+
+    ``extras`` are fields that Send2LLM does not know; they go back to providers of the format they came from.
+    """
+
+    role: Role
+    parts: tuple[ContentPart, ...]
+    name: str | None = None
+    extras: JsonObject = field(default_factory=no_extras)
+
+    @property
+    def text(self) -> str:
+        """All text parts joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallPart, ...]:
+        """The tool calls in the order in which the model made them."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCallPart))
+
+
+def transcript_digest(previous: bytes, message: Message) -> bytes:
+    """Extend the hash chain of a transcript by one message (16 bytes, BLAKE2b).
+
+    Two clients that send the same conversation reach the same digest whatever their JSON looks like: only
+    what was said counts (role, text, images, tool calls and results, refusals), not extras, nulls or empty
+    texts.
+    """
+    said = [message.role, message.name or ""]
+    for part in message.parts:
+        said += _said(part)
+    chain = blake2b(previous, digest_size=16)
+    for word in said:
+        data = word.encode("utf-8", "surrogatepass")
+        chain.update(b"%d:" % len(data))
+        chain.update(data)
+    return chain.digest()
+
+
+def _said(part: ContentPart) -> tuple[str, ...]:
+    match part:
+        case TextPart(text=text):
+            return ("text", text) if text else ()
+        case ToolCallPart(id=id_, name=name, arguments=arguments):
+            return ("tool_call", id_, name, arguments)
+        case ToolResultPart(tool_call_id=id_, content=content):
+            return ("tool_result", id_, content)
+        case ImagePart(url=url):
+            return ("image", url)
+        case RefusalPart(refusal=refusal):
+            return ("refusal", refusal) if refusal else ()
+        case ForeignPart(format=format_, body=body):
+            return ("foreign", format_, json.dumps(body, sort_keys=True, default=dict))

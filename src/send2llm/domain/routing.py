@@ -1,0 +1,69 @@
+"""Which provider and model shall answer, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from send2llm.domain.errors import UnknownModel
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A provider and its model that could answer, and why it stands where it stands."""
+
+    provider: str
+    model: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The candidates in the order in which they are tried, and the strategy that ranked them."""
+
+    strategy: str
+    candidates: tuple[Candidate, ...]
+
+
+class ModelNames:
+    """What callers may call a model, and the candidates behind each name.
+
+    - ``provider/model`` names both;
+    - a route is an alias with ranked candidates, tried in that order;
+    - a bare name belongs to the provider that lists it, else to the ``default`` provider.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Sequence[str]],
+        routes: Mapping[str, Sequence[str]],
+        default: str | None = None,
+    ) -> None:
+        self._providers = providers
+        self._routes = routes
+        self._default = default or (next(iter(providers)) if len(providers) == 1 else None)
+
+    def decide(self, name: str) -> Decision:
+        """Rank the candidates for ``name``; raises ``UnknownModel``."""
+        if name in self._routes:
+            ranked = [
+                self._single(target, f"number {n} of the route {name}")
+                for n, target in enumerate(self._routes[name], 1)
+            ]
+            return Decision("route", tuple(ranked))
+        return Decision("named", (self._single(name, "named by the caller"),))
+
+    def _single(self, name: str, why: str) -> Candidate:
+        provider, slash, model = name.partition("/")
+        if slash and provider in self._providers and model:
+            return Candidate(provider, model, why)
+        for provider, models in self._providers.items():
+            if name in models:
+                return Candidate(provider, name, f"{why}, listed by {provider}")
+        if self._default is not None and name:
+            return Candidate(self._default, name, f"{why}, at the default provider")
+        raise UnknownModel(name, self._hint())
+
+    def _hint(self) -> str:
+        if not self._providers:
+            return "No provider is configured: set OPENAI_API_KEY or write send2llm.toml."
+        names = ", ".join(self._providers)
+        return f"Use provider/model with one of the providers {names}, or a route; GET /v1/models lists them."
