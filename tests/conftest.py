@@ -1,0 +1,23 @@
+"""Fixtures for every test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.testing.postgres import TestDatabaseServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[TestDatabaseServer]:
+    """The PostgreSQL server that all test processes share; commits are fast, not durable."""
+    with TestDatabaseServer() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: TestDatabaseServer) -> Iterator[ConnectionInfo]:
+    """A fresh, empty database of the test's own."""
+    info = postgres_server.create_database()
+    yield info
+    postgres_server.drop(info)
