@@ -1,0 +1,1 @@
+"""The event store on PostgreSQL: the log that everything else is derived from."""

@@ -1,0 +1,35 @@
+"""What is handed to the event store: events, and the heads of the transcripts that they end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventsourcing.persistence import StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptHead:
+    """The digest by which a conversation is found again from its messages; None takes it out of the index."""
+
+    originator_id: str
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events, of one stream or several, that are stored all together or not at all.
+
+    ``heads`` are written in the same transaction as the events.
+
+    When the events meet rows with the very same versions, topics and state, they count as stored by an
+    earlier try of this append. So the state of an event must be unlike any other's; the event id in its
+    metadata sees to that.
+
+    Raises ValueError when there are no events.
+    """
+
+    events: Sequence[StoredEvent]
+    heads: Sequence[TranscriptHead] = ()
+
+    def __post_init__(self) -> None:
+        if not self.events:
+            raise ValueError("An append needs at least one event.")

@@ -1,0 +1,70 @@
+"""What the store is given when a conversation is saved: rows, the head of the transcript, a claimed key."""
+
+from collections.abc import Sequence
+
+from eventsourcing.persistence import StoredEvent
+
+from send2llm.application.context import Context, Metadata
+from send2llm.application.ports import Claim, Clock, Identifiers
+from send2llm.domain.conversation import Conversation
+from send2llm.domain.conversation_events import (
+    CompletionFailed,
+    CompletionInterrupted,
+    CompletionReceived,
+    ConversationClosed,
+    ConversationEvent,
+)
+from send2llm.domain.idempotency import IdempotencyKeyClaimed
+from send2llm.infrastructure.event_store.append import Append, TranscriptHead
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.streams import conversation_stream, idempotency_stream, tenant_digest
+
+_ENDINGS = (CompletionReceived, CompletionFailed, CompletionInterrupted)
+
+
+class ConversationAppends:
+    """Turns the new events of conversations into appends, with the metadata of the command that made them."""
+
+    def __init__(self, codec: EventCodec, clock: Clock, identifiers: Identifiers) -> None:
+        self._codec = codec
+        self._clock = clock
+        self._identifiers = identifiers
+
+    def make(
+        self,
+        conversation: Conversation,
+        context: Context,
+        claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
+    ) -> Append | None:
+        """Collect the conversation's new events; ``None`` when there is nothing to store."""
+        version, events = conversation.collect()
+        stream = conversation_stream(conversation.id)
+        rows = [self._row(stream, version + n, event, context) for n, event in enumerate(events, 1)]
+        if claim is not None:
+            claimed, event = claim
+            key_stream = idempotency_stream(claimed.key, context.tenant)
+            rows.append(self._row(key_stream, claimed.version + 1, event, context))
+        return Append(rows, _heads(stream, conversation, events, context.tenant)) if rows else None
+
+    def _row(self, stream: str, version: int, event: object, context: Context) -> StoredEvent:
+        metadata = Metadata(
+            event_id=self._identifiers.new(),
+            occurred_at=self._clock.now(),
+            correlation_id=context.correlation_id,
+            causation_id=context.causation_id,
+            actor=context.actor,
+            tenant=context.tenant,
+            trace_id=context.trace_id,
+        )
+        return self._codec.encode(stream, version, event, metadata)
+
+
+def _heads(
+    stream: str, conversation: Conversation, events: Sequence[ConversationEvent], tenant: str
+) -> Sequence[TranscriptHead]:
+    """A conversation is found by its transcript while it waits for its caller to go on; never once closed."""
+    if any(isinstance(event, ConversationClosed) for event in events):
+        return (TranscriptHead(stream, None),)
+    if any(isinstance(event, _ENDINGS) for event in events):
+        return (TranscriptHead(stream, tenant_digest(conversation.digest, tenant)),)
+    return ()

@@ -1,0 +1,101 @@
+"""The event log as the application reads it: all events in the order of their commits, or one stream.
+
+Insert order is commit order (writers hold the table lock), so whoever asks for what comes after a position
+never passes an event by.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import takewhile
+from typing import Any, TypeVar
+from uuid import UUID
+
+from psycopg_pool import AsyncConnectionPool
+
+from send2llm.application.context import RecordedEvent
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.reading import Reader, Row
+from send2llm.infrastructure.event_store.streams import conversation_stream
+
+DECODED_ON_THE_LOOP = 100
+"""So many events are decoded at once on the event loop, in about a millisecond; more go to a thread."""
+
+_COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
+
+_READ = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+_READ_TOPIC = f"{_COLUMNS} WHERE notification_id > %s AND topic = %s ORDER BY notification_id LIMIT %s"
+_STREAM = f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
+_STREAM_TO = (
+    f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s "
+    "ORDER BY originator_version"
+)
+_LAST = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
+_HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
+
+Result = TypeVar("Result")
+
+
+class EventLog:
+    """Reads events.
+
+    Every method raises ``StoreUnavailable``, and ``UnreadableEvent`` for what it cannot decode.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Any], codec: EventCodec) -> None:
+        self._reader = Reader(pool)
+        self._codec = codec
+
+    async def read(self, after: int, limit: int, topic: str | None = None) -> Sequence[RecordedEvent]:
+        """At most ``limit`` events after the position, of one topic if given."""
+        if topic is None:
+            rows = await self._reader.fetch(_READ, (after, limit))
+        else:
+            rows = await self._reader.fetch(_READ_TOPIC, (after, topic, limit))
+        return await self._decoded(rows)
+
+    async def head(self) -> int:
+        """The position of the last event, 0 when there is none."""
+        return int((await self._reader.fetch(_HEAD, ()))[0][0])
+
+    async def stream(
+        self, stream: str, *, up_to_version: int | None = None, at: datetime | None = None
+    ) -> Sequence[RecordedEvent]:
+        """The events of a stream in their order: all, the first ``up_to_version``, or those up to a moment.
+
+        Up to a moment means: before the first event that happened later.
+        """
+        if up_to_version is None:
+            rows = await self._reader.fetch(_STREAM, (stream, 0))
+        else:
+            rows = await self._reader.fetch(_STREAM_TO, (stream, 0, up_to_version))
+        events = await self._decoded(rows)
+        return events if at is None else list(takewhile(lambda event: event.metadata.occurred_at <= at, events))
+
+    async def events_of(self, conversation_id: UUID) -> Sequence[RecordedEvent]:
+        """All events of a conversation in their order, none if it does not exist."""
+        return await self.stream(conversation_stream(conversation_id))
+
+    async def last_of(self, stream: str) -> RecordedEvent | None:
+        """The last event of a stream, ``None`` when it has none."""
+        events = await self._decoded(await self._reader.fetch(_LAST, (stream,)))
+        return events[0] if events else None
+
+    async def fold_stream(self, stream: str, after_version: int, fold: Callable[[Sequence[Any]], Result]) -> Result:
+        """What ``fold`` makes of the stream's events after a version, without their metadata.
+
+        A long stream is decoded and folded in a thread, a short one at once.
+        """
+        rows = await self._reader.fetch(_STREAM, (stream, after_version))
+        decode = self._codec.decode_event
+        return await _off_the_loop_when_long(
+            rows, lambda: fold([decode(topic, state) for _, _, _, topic, state in rows])
+        )
+
+    async def _decoded(self, rows: Sequence[Row]) -> Sequence[RecordedEvent]:
+        decode = self._codec.decode
+        return await _off_the_loop_when_long(rows, lambda: [decode(*row) for row in rows])
+
+
+async def _off_the_loop_when_long(rows: Sequence[Row], work: Callable[[], Result]) -> Result:
+    return await asyncio.to_thread(work) if len(rows) > DECODED_ON_THE_LOOP else work()

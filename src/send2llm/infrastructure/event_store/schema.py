@@ -1,0 +1,140 @@
+"""The tables, triggers and the function of the event store, made where they are missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from send2llm.infrastructure.event_store.append_function import AppendFunction
+
+HEADS_TABLE = "conversation_heads"
+
+_ADVISORY_LOCK = 0x53324C4C4D_0001
+"""Held while the schema is made: "S2LLM", 1."""
+
+_CREATE_HEADS = """
+CREATE TABLE IF NOT EXISTS {heads} (
+    originator_id text PRIMARY KEY,
+    digest bytea NOT NULL,
+    notification_id bigint NOT NULL
+);
+CREATE INDEX IF NOT EXISTS {digest_index} ON {heads} (digest, notification_id DESC)
+"""
+
+_CREATE_REFUSAL = """
+CREATE OR REPLACE FUNCTION {refusal}() RETURNS trigger LANGUAGE plpgsql AS {body};
+CREATE OR REPLACE TRIGGER {trigger}
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON {events}
+    FOR EACH STATEMENT EXECUTE FUNCTION {refusal}()
+"""
+
+_REFUSAL_BODY = """
+BEGIN
+    RAISE EXCEPTION '% on %.% refused: stored events are never changed or removed',
+        tg_op, tg_table_schema, tg_table_name
+    USING ERRCODE = 'restrict_violation',
+          DETAIL = 'History, costs and balances are computed from them; a change would falsify them all.',
+          HINT = 'Append an event that corrects the earlier one.';
+END
+"""
+
+_FIND = """
+SELECT to_regclass({events}) IS NOT NULL
+   AND to_regclass({heads}) IS NOT NULL
+   AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure({function}) AND prosrc = {function_body})
+   AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure({refusal}) AND prosrc = {refusal_body})
+   AND EXISTS (
+       SELECT FROM pg_trigger
+       WHERE tgrelid = to_regclass({events}) AND tgname = {trigger} AND tgfoid = to_regprocedure({refusal})
+   )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStoreSchema:
+    """What the event store needs in its database.
+
+    ``library_statements`` make the event table as the ``eventsourcing`` library defines it.
+    """
+
+    schema: str
+    events_table: str
+    heads_table: str
+    library_statements: Sequence[Composed]
+
+    @property
+    def append_function(self) -> AppendFunction:
+        return AppendFunction(self.schema, self.events_table, self.heads_table)
+
+    def ensure(self, connection: psycopg.Connection[Any]) -> None:
+        """Create what is missing and bring functions up to date, in one transaction.
+
+        Where nothing is missing, nothing is locked and no right to create is needed. Several processes may
+        call this at once: an advisory lock lets one work, and the others find it done.
+        """
+        with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+            if self._is_complete(cursor):
+                return
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
+            if self._is_complete(cursor):
+                return
+            for statement in self.library_statements:
+                self._create_as_the_library_does(cursor, statement)
+            for own_statement in self._own_statements():
+                cursor.execute(own_statement)
+
+    def _is_complete(self, cursor: psycopg.Cursor[Any]) -> bool:
+        cursor.execute(
+            SQL(_FIND).format(
+                events=Literal(self._events.as_string()),
+                heads=Literal(self._heads.as_string()),
+                function=Literal(self.append_function.signature.as_string()),
+                function_body=Literal(self.append_function.body.as_string()),
+                refusal=Literal(f"{self._refusal.as_string()}()"),
+                refusal_body=Literal(_REFUSAL_BODY),
+                trigger=Literal(self._trigger_name),
+            )
+        )
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+    def _create_as_the_library_does(self, cursor: psycopg.Cursor[Any], statement: Composed) -> None:
+        try:
+            with cursor.connection.transaction():
+                cursor.execute(statement)
+        except psycopg.errors.DuplicateObject:
+            # A type is there already, and PostgreSQL has no CREATE TYPE IF NOT EXISTS.
+            return
+
+    def _own_statements(self) -> Sequence[Composed]:
+        return (
+            SQL(_CREATE_HEADS).format(
+                heads=self._heads, digest_index=Identifier(f"{self.heads_table}_digest_idx")
+            ),
+            self.append_function.create_statement,
+            SQL(_CREATE_REFUSAL).format(
+                refusal=self._refusal,
+                body=Literal(_REFUSAL_BODY),
+                trigger=Identifier(self._trigger_name),
+                events=self._events,
+            ),
+        )
+
+    @property
+    def _events(self) -> Identifier:
+        return Identifier(self.schema, self.events_table)
+
+    @property
+    def _heads(self) -> Identifier:
+        return Identifier(self.schema, self.heads_table)
+
+    @property
+    def _refusal(self) -> Identifier:
+        return Identifier(self.schema, f"{self.events_table}_refuse_change")
+
+    @property
+    def _trigger_name(self) -> str:
+        return f"{self.events_table}_append_only"
