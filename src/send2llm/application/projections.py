@@ -1,0 +1,127 @@
+"""The projection contract: what a read model says about itself, and how it folds events.
+
+A projection is one small class::
+
+    class AnswersByModel:
+        name = "answers_by_model"
+        version = 1
+        topics = frozenset({"conversation.completion_received"})
+        tables = MetaData()
+        answers = Table(
+            table_name(name, version, "answers"), tables, Column("model", Text, primary_key=True),
+            Column("count", BigInteger)
+        )
+
+        def fold(self, events, connection):
+            counts = Counter(recorded.event.model for recorded in events)
+            statement = insert(self.answers)  # from sqlalchemy.dialects.postgresql
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["model"], set_={"count": self.answers.c.count + statement.excluded.count}
+                ),
+                [{"model": model, "count": count} for model, count in counts.items()],
+            )
+
+The runner hands over the events in the order of their positions, in batches, each event once. It commits what
+``fold`` wrote in one transaction with the position that the projection has reached, so a fold never sees an
+event twice, whatever is killed and whenever. What a fold has to keep to:
+
+- It changes only its own ``tables``, only through ``connection``, and neither commits nor rolls back.
+- It keeps no state between calls: a batch may be rolled back and come again, cut differently.
+- The result must not depend on where batches are cut: the same events give the same rows.
+- It handles a batch in a few statements. A statement for each event makes a rebuild twenty times slower.
+
+When ``fold`` raises, only this projection stops. It keeps its position, and its status names the event and
+the reason.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from sqlalchemy import Connection, MetaData
+
+from send2llm.application.context import RecordedEvent
+
+_IDENTIFIER_LIMIT = 63  # bytes: PostgreSQL cuts longer names off
+
+
+class Projection(Protocol):
+    """A read model that is folded from events. Attributes of the class will do for the properties."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, in tables, commands and metrics: lower case words joined by underscores."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Goes up whenever tables or fold change; each version has tables and a position of its own."""
+        ...
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of the events that it folds; all others are passed over without being decoded."""
+        ...
+
+    @property
+    def tables(self) -> MetaData:
+        """Its tables, named by ``table_name``; created when the projection first runs, unless they exist."""
+        ...
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        """Write what ``events`` mean for the tables; see the module for what it has to keep to."""
+        ...
+
+
+def table_name(projection: str, version: int, table: str) -> str:
+    """The name of a projection's table, such as ``history_v1_conversations``: versions stand side by side.
+
+    Raises ValueError when PostgreSQL would cut the name off.
+    """
+    name = f"{projection}_v{version}_{table}"
+    if len(name.encode()) > _IDENTIFIER_LIMIT:
+        raise ValueError(f"The table name {name} is longer than {_IDENTIFIER_LIMIT} bytes; choose a shorter one.")
+    return name
+
+
+ProjectionState = Literal["running", "failed", "waiting"]
+"""``running``: a living process keeps it up to date. ``failed``: its fold raised, and it stands at its
+position until it is retried. ``waiting``: no process runs it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionStatus:
+    """How a projection stands.
+
+    ``position`` is the last event that it has taken in or passed over, ``head`` the last one in the log.
+    ``lag_events`` counts positions, so that after a rolled back append it may be a little too high.
+    ``lag_seconds`` is the age of the first event that it has not taken in, ``None`` when that cannot be read.
+    ``rate`` is in events a second, during the last spell of work. ``reason`` and ``failed_position`` say why
+    and where it failed; there is no position when it failed before it came to any event.
+    """
+
+    name: str
+    version: int
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float | None
+    state: ProjectionState
+    rate: float
+    updated_at: datetime
+    reason: str | None = None
+    failed_position: int | None = None
+
+
+class ProjectionStatuses(Protocol):
+    """The projections as they stand. Every method raises ``StoreUnavailable``."""
+
+    async def all(self) -> Sequence[ProjectionStatus]:
+        """Every version of every projection that ever ran, by name."""
+        ...
+
+    async def retry(self, name: str, version: int) -> bool:
+        """Tell the runner of a failed projection, wherever it runs, to try again; False if none failed."""
+        ...

@@ -1,0 +1,116 @@
+"""The main use case: send messages to a model, and keep everything as events.
+
+1. The intent is stored: which conversation, what is said, who shall answer (``intents``).
+2. Providers are asked: the first candidate, again after transient failures, then the next one.
+3. The outcome is stored (``outcomes``), and only then does the caller get the end of the answer.
+
+No database transaction is open while a provider is asked.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from send2llm.application.answer_stream import AnswerStream
+from send2llm.application.context import Context
+from send2llm.application.intents import Intents, SendMessage
+from send2llm.application.open_call import OpenCall, Reply
+from send2llm.application.outcomes import Outcomes
+from send2llm.application.patience import Caller, CallerLeft
+from send2llm.application.ports import Clock, Provider, Providers, Randomness
+from send2llm.application.retries import RetryPolicy
+from send2llm.domain.completion import Delta
+from send2llm.domain.errors import ProviderError, StoreUnavailable, StreamBroken
+
+T = TypeVar("T")
+
+
+class MessageSender:
+    """Handles ``SendMessage``."""
+
+    def __init__(
+        self,
+        intents: Intents,
+        outcomes: Outcomes,
+        providers: Providers,
+        retries: RetryPolicy,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self._intents = intents
+        self._outcomes = outcomes
+        self._providers = providers
+        self._retries = retries
+        self._clock = clock
+        self._randomness = randomness
+
+    async def complete(self, command: SendMessage, caller: Caller, context: Context) -> Reply:
+        """Send, and return the whole answer; it is in the event store by then.
+
+        Raises ``InvalidRequest``, ``NotFound``, ``Conflict``, ``ProviderError`` (of the last attempt),
+        ``StoreUnavailable``, and ``CallerLeft`` when the caller did not wait.
+        """
+        call = await self._intents.open(command, caller, context)
+        if isinstance(call, Reply):
+            self._outcomes.replayed(command, call, context)
+            return call
+        completion = await self._ask(
+            call, lambda provider: call.patience.for_all(provider.complete(call.provider_call()))
+        )
+        return await self._outcomes.received(call, completion)
+
+    async def stream(self, command: SendMessage, caller: Caller, context: Context) -> AnswerStream | Reply:
+        """Send, and return as soon as an answer begins; what fails before that is tried again and raised as above.
+
+        A ``Reply`` comes back when the answer was recorded earlier for the same idempotency key.
+        """
+        call = await self._intents.open(command, caller, context)
+        if isinstance(call, Reply):
+            self._outcomes.replayed(command, call, context)
+            return call
+        first, rest = await self._ask(call, lambda provider: self._begin(call, provider))
+        return AnswerStream(call, first, rest, self._outcomes)
+
+    async def _ask(self, call: OpenCall, ask: Callable[[Provider], Awaitable[T]]) -> T:
+        """Ask the candidates until one answers; if none does, the call has failed."""
+        try:
+            return await self._first_answer(call, ask)
+        except ProviderError as error:
+            await self._outcomes.failed(call, error)
+            raise
+        except CallerLeft:
+            await self._outcomes.interrupted(call, "client_disconnected")
+            raise
+        except asyncio.CancelledError:
+            self._outcomes.interrupted_later(call, "shutdown")
+            raise
+        except StoreUnavailable:
+            self._outcomes.interrupted_later(call, "store_unavailable")
+            raise
+
+    async def _first_answer(self, call: OpenCall, ask: Callable[[Provider], Awaitable[T]]) -> T:
+        for candidate in call.decision.candidates:
+            call.candidate = candidate
+            provider = self._providers.get(candidate.provider)
+            for attempt in range(1, self._retries.attempts + 1):
+                call.attempts += 1
+                call.attempt_started = self._clock.monotonic()
+                try:
+                    return await self._outcomes.timed(call, ask(provider))
+                except ProviderError as failure:
+                    error = failure
+                wait = self._retries.wait(error, attempt, self._randomness)
+                await self._outcomes.attempt_failed(call, error, wait)
+                if wait is None:
+                    break
+                await call.patience.for_all(self._clock.sleep(wait))
+        raise error
+
+    @staticmethod
+    async def _begin(call: OpenCall, provider: Provider) -> tuple[Sequence[Delta], AsyncIterator[Sequence[Delta]]]:
+        """The beginning of a stream, and the rest."""
+        batches = provider.stream(call.provider_call())
+        first = await call.patience.for_first_token(anext(batches, None))
+        if first is None:
+            raise StreamBroken("The provider's stream ended before its first token.", provider=provider.name)
+        return first, batches
