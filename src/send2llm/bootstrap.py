@@ -1,0 +1,293 @@
+"""The composition root: the only place where concrete parts are put together."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import punq
+import structlog
+from eventsourcing.postgres import PostgresDatastore
+from psycopg_pool import AsyncConnectionPool
+
+from send2llm import __version__
+from send2llm.application.background import Background
+from send2llm.application.context import RecordedEvent
+from send2llm.application.conversations import ConversationCommands
+from send2llm.application.feed import EventFeed
+from send2llm.application.intents import Intents
+from send2llm.application.outcomes import Outcomes
+from send2llm.application.patience import Timeouts
+from send2llm.application.ports import (
+    Clock,
+    Conversations,
+    Identifiers,
+    Observer,
+    PriceBook,
+    Provider,
+    Providers,
+    Randomness,
+)
+from send2llm.application.projections import Projection, ProjectionStatuses
+from send2llm.application.queries import HistoryQueries
+from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
+from send2llm.application.retries import RetryPolicy
+from send2llm.application.send_message import MessageSender
+from send2llm.application.time_travel import ConversationAsOf, ConversationLog
+from send2llm.domain.errors import ConfigurationError, StoreUnavailable
+from send2llm.domain.routing import ModelNames
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
+from send2llm.infrastructure.event_store.event_log import EventLog
+from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions, GroupCommitRecorder
+from send2llm.infrastructure.event_store.guards import check_environment, check_server
+from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
+from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
+from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.status import PostgresProjections
+from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
+from send2llm.infrastructure.providers.registry import ConfiguredProviders
+from send2llm.infrastructure.read_models.history import HistoryProjection
+from send2llm.infrastructure.read_models.history_queries import PostgresHistory
+from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
+from send2llm.infrastructure.telemetry.metrics import Metrics
+from send2llm.infrastructure.telemetry.observer import TelemetryObserver
+from send2llm.settings import ProviderSettings, Settings
+
+logger = structlog.get_logger(__name__)
+
+RECOVER_EVERY = 10.0
+"""Seconds between two looks for calls whose process is gone."""
+
+READ_CONNECTIONS = 8
+"""Connections of one process for reading; writing has one of its own."""
+
+
+def database_of(settings: Settings) -> ConnectionInfo:
+    """Where the events are; raises ``ConfigurationError`` when no database URL is set."""
+    if settings.database_url is None:
+        raise ConfigurationError(
+            "There is no database: set SEND2LLM_DATABASE_URL, or start the service with `send2llm serve`, "
+            "which brings its own."
+        )
+    return ConnectionInfo.parse(settings.database_url.get_secret_value())
+
+
+def projections() -> Sequence[Projection]:
+    """The read models that the service builds."""
+    return (HistoryProjection(),)
+
+
+def build_projector(settings: Settings) -> Projector:
+    """What folds events into read models, for a process of its own."""
+    return Projector(database_of(settings), projections(), EventCodec(EventRegistry.default()))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running worker's use cases, and what it must start and stop. Made by ``build_service``."""
+
+    settings: Settings
+    names: ModelNames
+    providers: ConfiguredProviders
+    sender: MessageSender
+    conversations: ConversationCommands
+    history: HistoryQueries
+    as_of: ConversationAsOf
+    log: ConversationLog
+    feed: EventFeed
+    projection_statuses: ProjectionStatuses
+    events: EventRegistry
+    metrics: Metrics
+    identifiers: Identifiers
+    _recover: RecoverUnfinishedCalls
+    _background: Background
+    _registered: RegisteredProcess
+    _recorder: GroupCommitRecorder
+    _datastore: PostgresDatastore
+    _pool: AsyncConnectionPool
+    _stack: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
+
+    async def start(self) -> None:
+        """Open what is shared; raises ``StoreUnavailable`` or ``ConfigurationError`` when it cannot work."""
+        check_environment(os.environ)
+        await asyncio.to_thread(self._check_database)
+        await self._pool.open()
+        self._stack.push_async_callback(self._pool.close)
+        self._stack.push_async_callback(asyncio.to_thread, self._datastore.close)
+        self._stack.push_async_callback(asyncio.to_thread, self._recorder.close)
+        self._stack.push_async_callback(self.providers.aclose)
+        await asyncio.to_thread(self._registered.start)
+        self._stack.push_async_callback(asyncio.to_thread, self._registered.stop)
+        self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
+        recovering = asyncio.create_task(self._keep_recovering())
+        self._stack.callback(recovering.cancel)
+
+    async def stop(self) -> None:
+        """Finish what goes on in the background, and close everything."""
+        await self._stack.aclose()
+
+    async def readiness(self) -> dict[str, str]:
+        """What the service needs, each ``ok`` or what is wrong."""
+        checks = {"providers": "ok" if self.settings.providers else "none is configured: set OPENAI_API_KEY"}
+        try:
+            await self.feed.head()
+            checks["event_store"] = "ok"
+        except StoreUnavailable as error:
+            checks["event_store"] = str(error)
+        checks["process"] = "ok" if self._registered.held else "not registered in the database at the moment"
+        return checks
+
+    async def metrics_page(self) -> tuple[bytes, str]:
+        """The metrics in the Prometheus text format, and its media type."""
+        self.metrics.append_queue_depth(self._recorder.waiting_appends)
+        try:
+            for status in await self.projection_statuses.all():
+                self.metrics.projection_stands(status)
+        except StoreUnavailable:
+            logger.warning("metrics.projections_unknown")
+        return await asyncio.to_thread(self.metrics.render)
+
+    async def conversation_events(self, conversation_id: UUID, after: int, limit: int) -> Sequence[RecordedEvent]:
+        """A conversation's events after a version; raises ``ConversationNotFound``."""
+        await self.as_of.version(conversation_id, 1)
+        events = await self.log.events_of(conversation_id)
+        return [event for event in events if event.version > after][:limit]
+
+    def event_data(self, recorded: RecordedEvent) -> Any:
+        """What happened in an event, as it is stored."""
+        return self.events.of_event(recorded.event).write(recorded.event)
+
+    def _check_database(self) -> None:
+        with psycopg.connect(database_of(self.settings).dsn) as connection:
+            for warning in check_server(connection):
+                logger.warning("database.not_durable", setting=warning.setting, value=warning.value)
+
+    async def _keep_recovering(self) -> None:
+        """Calls whose process is gone are found soon after the start, and from then on from time to time."""
+        while True:
+            try:
+                recovery = await self._recover()
+                if recovery.interrupted:
+                    logger.info("calls_recovered", interrupted=len(recovery.interrupted))
+            except StoreUnavailable:
+                logger.warning("recovery.database_away")
+            await asyncio.sleep(RECOVER_EVERY)
+
+
+def build_service(settings: Settings) -> Service:
+    """Put one worker together; nothing is connected before ``Service.start``."""
+    database = database_of(settings)
+    clock = SystemClock()
+    container = punq.Container()
+    registered = RegisteredProcess(database.dsn)
+    pool = AsyncConnectionPool(
+        database.dsn,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=READ_CONNECTIONS,
+        open=False,
+        timeout=settings.store_wait_seconds,
+    )
+    datastore = _datastore(database, settings)
+    recorder = GroupCommitRecorder(datastore, options=GroupCommitOptions(retry_for=settings.store_wait_seconds))
+    events = EventRegistry.default()
+    codec = EventCodec(events)
+    metrics = Metrics(version=__version__, known_models=_known_models(settings))
+    log = EventLog(pool, codec)
+
+    for port, instance in (
+        (Settings, settings),
+        (Clock, clock),
+        (Identifiers, TimeOrderedIdentifiers()),
+        (Randomness, SystemRandomness()),
+        (Observer, TelemetryObserver(metrics)),
+        (Timeouts, Timeouts(**settings.timeouts.model_dump())),
+        (RetryPolicy, RetryPolicy(**settings.retries.model_dump())),
+        (ModelNames, _model_names(settings)),
+        (PriceBook, _price_book(settings, clock)),
+        (Background, Background()),
+        (HistoryQueries, PostgresHistory(pool)),
+        (Processes, PostgresProcesses(pool)),
+        (ProjectionStatuses, PostgresProjections(pool, codec)),
+        (EventFeed, log),
+        (ConversationLog, log),
+        (Metrics, metrics),
+        (EventRegistry, events),
+        (EventCodec, codec),
+        (RegisteredProcess, registered),
+        (GroupCommitRecorder, recorder),
+        (PostgresDatastore, datastore),
+        (AsyncConnectionPool, pool),
+    ):
+        container.register(port, instance=instance)
+    providers = _providers(settings)
+    container.register(Providers, instance=providers)
+    container.register(ConfiguredProviders, instance=providers)
+    container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
+    container.register(Intents, process=registered.name)
+    for use_case in (Outcomes, MessageSender, ConversationCommands, ConversationAsOf, RecoverUnfinishedCalls):
+        container.register(use_case)
+    container.register(Service)
+    service: Service = container.resolve(Service)
+    return service
+
+
+def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:
+    datastore = PostgresDatastore(
+        dbname=database.dbname,
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=database.password,
+        originator_id_type="text",
+        lock_timeout=int(settings.store_wait_seconds),
+        idle_in_transaction_session_timeout=settings.store_wait_seconds,
+    )
+    # The library knows no further parameters (sslmode and the like); its pool and the writer pass these on.
+    if isinstance(datastore.pool.kwargs, dict):
+        datastore.pool.kwargs.update(database.parameters)
+    return datastore
+
+
+def _providers(settings: Settings) -> ConfiguredProviders:
+    return ConfiguredProviders({name: _provider(name, one, settings) for name, one in settings.providers.items()})
+
+
+def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Provider:
+    return OpenAICompatibleProvider(
+        name,
+        provider.base_url,
+        api_key=provider.api_key.get_secret_value() if provider.api_key else None,
+        headers=provider.headers,
+        connect_timeout=settings.timeouts.connect,
+    )
+
+
+def _price_book(settings: Settings, clock: Clock) -> PriceBook:
+    configured = settings.providers
+    catalogue = GenaiPriceBook(
+        {name: provider.base_url for name, provider in configured.items()},
+        clock,
+        catalogue_ids={name: one.price_provider for name, one in configured.items() if one.price_provider},
+    )
+    return OverridePriceBook(
+        {name: price.model_dump() for name, price in settings.prices.items()},
+        otherwise=catalogue,
+        free={name for name, provider in configured.items() if provider.free},
+    )
+
+
+def _model_names(settings: Settings) -> ModelNames:
+    listed = {name: provider.models for name, provider in settings.providers.items()}
+    return ModelNames(listed, settings.routes, settings.default_provider)
+
+
+def _known_models(settings: Settings) -> list[tuple[str, str]]:
+    return [(name, model) for name, provider in settings.providers.items() for model in provider.models]

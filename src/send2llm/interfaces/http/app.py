@@ -1,0 +1,79 @@
+"""Puts the HTTP interface together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from send2llm import __version__
+from send2llm.bootstrap import Service
+from send2llm.domain.errors import InvalidRequest, Send2LLMError
+from send2llm.interfaces.http import conversations, health, models, operations
+from send2llm.interfaces.http.chat_completions import ChatCompletions
+from send2llm.interfaces.http.errors import ErrorView
+from send2llm.interfaces.http.front import Front
+from send2llm.interfaces.http.openapi import describe_hot_routes
+
+
+def create_app(service: Service) -> Front:
+    """The whole HTTP interface of a worker; it starts and stops the service with its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(
+        title="Send2LLM",
+        version=__version__,
+        summary="Sends messages to language models and remembers everything as events.",
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.state.models = models.ModelList(service)
+    for routes in (health, models, conversations, operations):
+        app.include_router(routes.router)
+    for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
+        app.add_exception_handler(kind, _show_error)
+    describe_hot_routes(app)
+    chat_completions = ChatCompletions(service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
+    hot = {"/v1/chat/completions": chat_completions, "/chat/completions": chat_completions}
+    key = service.settings.api_key
+    return Front(
+        app,
+        hot,
+        api_key=None if key is None else key.get_secret_value(),
+        max_body_bytes=service.settings.max_body_bytes,
+        identifiers=service.identifiers,
+        observer=service.metrics,
+    )
+
+
+async def _show_error(request: Request, error: Exception) -> Response:
+    view = _view(error)
+    headers = {name.decode(): value.decode() for name, value in view.headers}
+    if request.url.path.startswith(("/v1", "/models")):
+        return Response(view.openai(), view.status, headers, "application/json")
+    return Response(view.problem(), view.status, headers, "application/problem+json")
+
+
+def _view(error: Exception) -> ErrorView:
+    if isinstance(error, RequestValidationError):
+        return ErrorView.of(_invalid(error))
+    if isinstance(error, StarletteHTTPException):
+        code = "not_found" if error.status_code == 404 else "http_error"
+        return ErrorView(error.status_code, "invalid_request_error", code, str(error.detail), None, ())
+    return ErrorView.of(error)
+
+
+def _invalid(error: RequestValidationError) -> InvalidRequest:
+    """The first of the problems: mend it, and the next is told."""
+    problem = error.errors()[0]
+    where = ".".join(str(step) for step in problem["loc"] if step != "body")
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "json_invalid":
+        return InvalidRequest(f"The body is not valid JSON: {problem.get('ctx', {}).get('error', message)}.")
+    return InvalidRequest(f"{where}: {message}." if where else f"{message}.", param=where or None)

@@ -1,0 +1,73 @@
+"""The bodies that Send2LLM's own API takes."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StartConversation(_Body):
+    """Begin a conversation, with an id and labels of one's own choice if wanted."""
+
+    id: UUID | None = None
+    labels: dict[str, str] = Field(default={}, max_length=64)
+
+
+class SendMessages(_Body):
+    """Say something in a conversation and ask ``model`` for an answer.
+
+    Either ``content``, which the user says, or ``messages``, in the shape of OpenAI's chat completions; they are
+    added to what was said before, never compared with it.
+    """
+
+    model: str
+    content: str | list[dict[str, Any]] | None = None
+    messages: list[dict[str, Any]] | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    stream: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "SendMessages":
+        if (self.content is None) == (self.messages is None):
+            raise ValueError("send either content or messages")
+        return self
+
+    def as_chat_completion(self) -> dict[str, Any]:
+        """The same request as a body of OpenAI's chat completions."""
+        body = self.model_dump(exclude_none=True, exclude={"content", "max_output_tokens"})
+        if self.content is not None:
+            body["messages"] = [{"role": "user", "content": self.content}]
+        if self.max_output_tokens is not None:
+            body["max_completion_tokens"] = self.max_output_tokens
+        return body
+
+
+class GiveFeedback(_Body):
+    """Judge one answer, or the whole conversation when no ``completion_id`` is given."""
+
+    completion_id: UUID | None = None
+    score: Decimal = Field(ge=-1, le=1)
+    comment: str = Field(default="", max_length=10_000)
+
+
+class CloseConversation(_Body):
+    """Say that nothing more will come."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+Moment = int | datetime
+"""A version of a conversation, or a time."""

@@ -1,0 +1,147 @@
+"""``/api/conversations``: Send2LLM's own way to hold, find and look back at conversations."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import AwareDatetime
+
+from send2llm.application.intents import SendMessage
+from send2llm.application.patience import Caller
+from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
+from send2llm.domain.errors import InvalidRequest
+from send2llm.infrastructure.formats import openai_chat
+from send2llm.interfaces.http import views
+from send2llm.interfaces.http.asgi import Watch
+from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, SendMessages, StartConversation
+from send2llm.interfaces.http.chat_completions import read_idempotency_key
+from send2llm.interfaces.http.dependencies import TheContext, TheService
+from send2llm.interfaces.http.message_stream import MessageStream
+
+LARGEST_EVENT_PAGE = 1000
+
+router = APIRouter(prefix="/api/conversations", tags=["conversations"])
+
+
+@router.post("", status_code=201, summary="Start a conversation")
+async def start(service: TheService, context: TheContext, body: StartConversation) -> dict[str, Any]:
+    """Give an id and labels of your own, or an empty object."""
+    started = await service.conversations.start(context, body.id, body.labels)
+    return views.conversation_state(started)
+
+
+@router.post(
+    "/{conversation_id}/messages",
+    summary="Say something and get an answer",
+    response_model=None,
+)
+async def send(
+    service: TheService,
+    context: TheContext,
+    conversation_id: UUID,
+    body: SendMessages,
+    request: Request,
+    accept: Annotated[str, Header()] = "",
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """With `stream`, or `Accept: text/event-stream`, the answer comes as server-sent events.
+
+    `delta` holds a piece of it, `done` the whole with what it cost, `error` a problem.
+    """
+    parsed = openai_chat.read_request(body.as_chat_completion())
+    command = SendMessage(
+        model=parsed.model,
+        messages=parsed.messages,
+        parameters=parsed.parameters,
+        conversation_id=conversation_id,
+        parts_only=True,
+        streaming=body.stream or "text/event-stream" in accept,
+        idempotency_key=idempotency_key and read_idempotency_key(idempotency_key.encode("latin-1")),
+    )
+    if command.streaming:
+        return MessageStream(service.sender, command, context, service.metrics.call_in_flight)
+    caller = Caller()
+    async with Watch(request.receive, caller):
+        with service.metrics.call_in_flight():
+            reply = await service.sender.complete(command, caller, context)
+    return views.json_response(views.answer(reply))
+
+
+@router.get("", summary="List conversations, the latest first")
+async def list_conversations(
+    service: TheService,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+    cursor: str | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    state: ConversationState | None = None,
+    q: Annotated[str | None, Query(description="Words in the title.")] = None,
+    started_after: AwareDatetime | None = None,
+    started_before: AwareDatetime | None = None,
+) -> dict[str, Any]:
+    """Pages go on with `next_cursor`; `model` and `provider` are those of the last call."""
+    matching = ConversationFilter(
+        model=model,
+        provider=provider,
+        state=state,
+        started_from=started_after,
+        started_before=started_before,
+        text=q,
+    )
+    page = await service.history.conversations(matching, limit=limit, cursor=cursor)
+    data = [views.conversation_summary(summary) for summary in page.conversations]
+    return {"data": data, "next_cursor": page.next_cursor}
+
+
+@router.get("/{conversation_id}", summary="A conversation now, or as of a version or a time", response_model=None)
+async def show(service: TheService, conversation_id: UUID, at: str | None = None) -> Response:
+    """`at` is a version (how many events), or an RFC 3339 time."""
+    if at is None:
+        then = await service.as_of.now(conversation_id)
+    elif isinstance(moment := _moment(at), int):
+        then = await service.as_of.version(conversation_id, moment)
+    else:
+        then = await service.as_of.time(conversation_id, moment)
+    shown = views.conversation_with_messages(then.conversation)
+    return views.json_response({**shown, "as_of": then.last.metadata.occurred_at})
+
+
+@router.get("/{conversation_id}/events", summary="What happened in a conversation", response_model=None)
+async def events(
+    service: TheService,
+    conversation_id: UUID,
+    after: Annotated[int, Query(ge=0, description="Only events after this version.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_EVENT_PAGE)] = LARGEST_EVENT_PAGE,
+) -> Response:
+    """In the order of their versions, each with who and what caused it."""
+    recorded = await service.conversation_events(conversation_id, after, limit)
+    return views.json_response({"data": [views.event(one, service.event_data(one)) for one in recorded]})
+
+
+@router.post("/{conversation_id}/feedback", status_code=204, summary="Judge an answer or a conversation")
+async def feedback(service: TheService, context: TheContext, conversation_id: UUID, body: GiveFeedback) -> None:
+    """`score` goes from -1 (bad) to 1 (good)."""
+    await service.conversations.give_feedback(context, conversation_id, body.completion_id, body.score, body.comment)
+
+
+@router.post("/{conversation_id}/close", summary="Say that nothing more will come")
+async def close(
+    service: TheService, context: TheContext, conversation_id: UUID, body: CloseConversation | None = None
+) -> dict[str, Any]:
+    """Closing a closed conversation changes nothing."""
+    closed = await service.conversations.close(context, conversation_id, body.reason if body else "")
+    return views.conversation_state(closed)
+
+
+def _moment(text: str) -> int | datetime:
+    """``at``: a version, or an RFC 3339 time with its offset."""
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign in a query string means a space
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidRequest("at is a version, such as 5, or a time, such as 2026-11-23T12:00:00Z.", param="at")
+    return moment

@@ -1,0 +1,42 @@
+"""A worker process: answers HTTP on the socket that it inherits (``python -m ... FILE_DESCRIPTOR``)."""
+
+import socket
+import sys
+
+import uvicorn
+
+from send2llm.bootstrap import build_service
+from send2llm.infrastructure.processes import end_with_parent
+from send2llm.interfaces.http.app import create_app
+from send2llm.interfaces.serving.logs import log_as_set
+from send2llm.settings import Settings, load_settings
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM; running calls may end first."""
+    service = build_service(settings)
+    config = uvicorn.Config(
+        create_app(service),
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def main() -> None:
+    """What the supervisor starts."""
+    settings = load_settings()
+    end_with_parent(grace=settings.shutdown_seconds + 5)
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    log_as_set(settings)
+    serve(settings, listener)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""All settings in one typed object, validated at start.
+
+They come from, the first that speaks wins: the environment (``SEND2LLM_PORT=9000``, nested names joined by two
+underscores), then ``send2llm.toml`` in the working folder (or the file that ``SEND2LLM_CONFIG`` names), then the
+defaults below. A key that does not exist is refused, and the nearest one that does is named.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from send2llm.application.patience import Timeouts
+from send2llm.application.retries import RetryPolicy
+from send2llm.domain.errors import ConfigurationError
+
+ENV_PREFIX = "SEND2LLM_"
+CONFIG_VARIABLE = "SEND2LLM_CONFIG"
+CONFIG_FILE = "send2llm.toml"
+SHORTEST_SECRET = 8
+"""Characters; to mask anything shorter wherever it turns up would garble the log, and protect nothing."""
+
+CLIENT_VARIABLES = frozenset({"URL", "MODEL", "CONFIG"})
+"""``SEND2LLM_...`` variables that are not settings of the service: the command line's own, and the file's place."""
+
+
+def _resolve_secret(value: object) -> object:
+    """``env:NAME`` stands for the value of the environment variable ``NAME``."""
+    if isinstance(value, str) and value.startswith("env:"):
+        name = value.removeprefix("env:")
+        if name not in os.environ:
+            raise ValueError(f"the environment variable {name} is not set; set it, or remove this provider")
+        return os.environ[name]
+    return value
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_resolve_secret)]
+
+
+def _exact(value: object) -> object:
+    """TOML has binary floats only; what was written comes back exactly from their shortest spelling."""
+    return str(value) if isinstance(value, float) else value
+
+
+Usd = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProviderSettings(_Section):
+    """A service that runs models, reached in one of the wire formats."""
+
+    format: Literal["openai"] = "openai"
+    base_url: str
+    api_key: Secret | None = None
+    models: tuple[str, ...] = ()
+    """Models that callers may name without the provider's name before them."""
+    headers: dict[str, str] = {}
+    """Further headers of every call."""
+    free: bool = False
+    """Calls cost nothing (a model on one's own machine)."""
+    price_provider: str | None = None
+    """The provider's id in the price catalogue, where it cannot be told from its name or address."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("a base_url begins with http:// or https://, such as https://api.openai.com/v1")
+        return value.rstrip("/")
+
+
+class PriceSettings(_Section):
+    """US dollars for a million tokens; cached tokens cost as much as other input unless said otherwise."""
+
+    input: Usd
+    output: Usd
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
+    per_request: Usd = Decimal(0)
+
+
+class RetrySettings(_Section):
+    """See ``RetryPolicy``."""
+
+    attempts: int = Field(default=RetryPolicy().attempts, ge=1, le=20)
+    first_wait: Seconds = RetryPolicy().first_wait
+    longest_wait: Seconds = RetryPolicy().longest_wait
+
+
+class TimeoutSettings(_Section):
+    """Seconds; see ``Timeouts``."""
+
+    connect: Seconds = Timeouts().connect
+    first_token: Seconds = Timeouts().first_token
+    between_tokens: Seconds = Timeouts().between_tokens
+    total: Seconds = Timeouts().total
+
+
+class LogSettings(_Section):
+    """What is logged, and how."""
+
+    level: LogLevel = "info"
+    format: Literal["json", "console"] = "json"
+    levels: dict[str, LogLevel] = {}
+    """Levels of single components, by the beginning of their logger's name: ``{"uvicorn": "warning"}``."""
+
+
+class LocalModelSettings(_Section):
+    """The small model that runs beside the service."""
+
+    enabled: Literal["auto", "always", "never"] = "auto"
+    """``auto``: when no provider is configured and the model is installed."""
+    path: Path | None = None
+    """A GGUF file of your own."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8484, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    api_key: SecretStr | None = None
+    """What callers must show; without it the service listens on loopback only."""
+    data_dir: Path | None = None
+    """Where the embedded database and the local model live; by default in the user's data folder."""
+    database_url: SecretStr | None = None
+    """A PostgreSQL to use instead of the embedded one: ``postgresql://user:password@host:5432/name``."""
+    default_provider: str | None = None
+    """Who gets models that no provider lists; needed only with several providers."""
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    shutdown_seconds: Seconds = 30.0
+    """How long running calls may take to end when the service stops."""
+    store_wait_seconds: Seconds = 10.0
+    """How long an event may wait for a database that has gone away."""
+    projector: bool = True
+    """Whether this service builds the read models; at least one service on a database must."""
+    providers: dict[str, ProviderSettings] = {}
+    routes: dict[str, tuple[str, ...]] = {}
+    """Aliases: ``fast = ["groq/llama-3.3-70b", "local/smollm2-135m-instruct"]`` are tried in that order."""
+    prices: dict[str, PriceSettings] = {}
+    """Corrections of the price catalogue, by ``provider/model``."""
+    timeouts: TimeoutSettings = TimeoutSettings()
+    retries: RetrySettings = RetrySettings()
+    log: LogSettings = LogSettings()
+    local_model: LocalModelSettings = LocalModelSettings()
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_lead_somewhere(cls, routes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, candidates in routes.items():
+            if not candidates:
+                raise ValueError(f"the route {name} needs at least one candidate, such as openai/gpt-5-mini")
+        return routes
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every value that must never be shown, in a log or elsewhere."""
+        given = [self.api_key, self.database_url, *(provider.api_key for provider in self.providers.values())]
+        values = {secret.get_secret_value() for secret in given if secret is not None}
+        headers = {value for provider in self.providers.values() for value in provider.headers.values()}
+        return frozenset(value for value in values | headers if len(value) >= SHORTEST_SECRET)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, which is given to the constructor."""
+        return env_settings, init_settings
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, config: Path | None = None) -> Settings:
+    """Read the environment and the configuration file; raises ``ConfigurationError`` that says what to do."""
+    _refuse_unknown_variables(environ)
+    path, values = _read_file(environ, config)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, path)) from None
+    return _with_usual_variables(settings, environ)
+
+
+def _read_file(environ: Mapping[str, str], config: Path | None) -> tuple[Path | None, dict[str, Any]]:
+    named = config or (Path(environ[CONFIG_VARIABLE]) if CONFIG_VARIABLE in environ else None)
+    path = named or Path(CONFIG_FILE)
+    if not path.is_file():
+        if named is not None:
+            raise ConfigurationError(f"There is no configuration file {named}; write it, or unset {CONFIG_VARIABLE}.")
+        return None, {}
+    try:
+        return path, tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _with_usual_variables(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """A provider whose usual variables are set is there without a file."""
+    key, base_url = environ.get("OPENAI_API_KEY"), environ.get("OPENAI_BASE_URL")
+    if "openai" in settings.providers or not (key or base_url):
+        return settings
+    openai = ProviderSettings(base_url=base_url or "https://api.openai.com/v1", api_key=SecretStr(key) if key else None)
+    return settings.model_copy(update={"providers": {**settings.providers, "openai": openai}})
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    for variable in environ:
+        name = variable.removeprefix(ENV_PREFIX)
+        if variable.startswith(ENV_PREFIX) and name.split("__")[0] not in known | CLIENT_VARIABLES:
+            raise ConfigurationError(f"{variable} is no setting.{_nearest(name, known | CLIENT_VARIABLES, ENV_PREFIX)}")
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(step) for step in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(problem["loc"][:-1])
+            lines.append(f"{where} is no setting.{_nearest(str(problem['loc'][-1]), known)}")
+        else:
+            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}.")
+    source = f"{path} or the environment" if path else "The environment"
+    return f"{source} is not right:\n  " + "\n  ".join(lines)
+
+
+def _known_keys(place: Iterable[int | str]) -> set[str]:
+    model: type[BaseModel] = Settings
+    for step in place:
+        field = model.model_fields.get(str(step))
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+    return set(model.model_fields)
+
+
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    near = get_close_matches(name, sorted(known), 1, 0.5)
+    return f" Did you mean {prefix}{near[0]}?" if near else f" Known: {', '.join(sorted(known))}."
