@@ -152,9 +152,7 @@ class Given:
 class When:
     """A conversation, and the commands that it is given."""
 
-    def __init__(
-        self, conversation: Conversation, commands: Sequence[Callable[[Conversation], object]]
-    ) -> None:
+    def __init__(self, conversation: Conversation, commands: Sequence[Callable[[Conversation], object]]) -> None:
         self._conversation = conversation
         self._commands = commands
 

@@ -57,9 +57,16 @@ class Reply:
     gate: asyncio.Event | None = None
 
     @classmethod
-    def of(cls, text: str | None = "Hello!", *, usage: Body | None = USAGE, **message: Any) -> "Reply":
+    def of(
+        cls,
+        text: str | None = "Hello!",
+        *,
+        usage: Body | None = USAGE,
+        gate: asyncio.Event | None = None,
+        **message: Any,
+    ) -> "Reply":
         """A reply that says ``text``; ``message`` are further fields of it, such as ``tool_calls``."""
-        return cls(json.dumps(completion(text, usage=usage, **message)).encode())
+        return cls(json.dumps(completion(text, usage=usage, **message)).encode(), gate=gate)
 
 
 def ErrorReply(  # noqa: N802 - reads as a kind of reply
@@ -235,11 +242,25 @@ def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to whoever runs the tests."""
+    """Begins and ends without the waits that ``serve`` has, which hundreds of tests would add up."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    async def begin(self, listener: socket.socket) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[listener])
+
+    async def end(self) -> None:
+        for listening in self.servers:
+            listening.close()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # lets them notice
+        for listening in self.servers:
+            await listening.wait_closed()
 
 
 def _uvicorn(app: FakeOpenAIServer) -> _Uvicorn:
@@ -254,12 +275,11 @@ async def running(app: FakeOpenAIServer) -> AsyncIterator[str]:
     """Run it on a free loopback port, on the loop of the test; gives the ``base_url`` for an SDK."""
     server = _uvicorn(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.begin(listener)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         finally:
-            server.should_exit = True
-            await task
+            await server.end()
 
 
 @contextlib.contextmanager

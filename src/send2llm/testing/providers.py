@@ -74,9 +74,7 @@ def batches_of(completion: Completion) -> list[Batch]:
 def _pieces(message: Message, index: int) -> list[Delta]:
     words = message.text.split(" ")
     pieces = [Delta(text=f" {word}" if n else word, index=index) for n, word in enumerate(words) if n or word]
-    pieces += [
-        Delta(refusal=part.refusal, index=index) for part in message.parts if isinstance(part, RefusalPart)
-    ]
+    pieces += [Delta(refusal=part.refusal, index=index) for part in message.parts if isinstance(part, RefusalPart)]
     for n, call in enumerate(message.tool_calls):
         begin = ToolCallDelta(n, call.id, call.name, extras=call.extras)
         pieces.append(Delta(tool_calls=(begin,), index=index))
@@ -92,9 +90,7 @@ class FakeProvider:
     It remembers the ``calls``; ``cancelled`` counts those that were abandoned before their end.
     """
 
-    def __init__(
-        self, name: str = "fake", *outcomes: Outcome, models: Sequence[str] = ("fake-model",)
-    ) -> None:
+    def __init__(self, name: str = "fake", *outcomes: Outcome, models: Sequence[str] = ("fake-model",)) -> None:
         self._name = name
         self._models = models
         self._outcomes = deque(outcomes or (answer("Hello, this is a fake."),))

@@ -1,0 +1,128 @@
+"""Checks of the database: whether it can be reached, is durable, is up to date and keeps its events."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from send2llm.domain.errors import Send2LLMError
+from send2llm.infrastructure.event_store.errors import EventStoreMisconfigured
+from send2llm.infrastructure.event_store.guards import check_environment, check_server
+from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
+from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE
+from send2llm.infrastructure.read_models.migration import pending
+from send2llm.interfaces.cli.checks import Finding
+from send2llm.settings import Settings
+
+CONNECT_SECONDS = 5
+LONG_TRANSACTION_SECONDS = 60
+
+_TRIGGER = """
+    SELECT tgenabled <> 'D' FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = %s
+"""
+_LONG_TRANSACTIONS = """
+    SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE relation = to_regclass(%s) AND state LIKE 'idle in transaction%%'
+      AND xact_start < now() - make_interval(secs => %s)
+"""
+
+
+def check_event_store_environment() -> Finding:
+    """Whether a variable of the environment switches the library to a mode that loses events."""
+    try:
+        check_environment(os.environ)
+    except EventStoreMisconfigured as error:
+        return Finding("event store mode", "fail", str(error), "Then start the service again.")
+    return Finding("event store mode", "ok", "appends take the table lock")
+
+
+def check_lock_timeout(settings: Settings) -> Finding:
+    """Whether appends give up on a lock that nobody releases; the library counts in whole seconds."""
+    seconds = int(settings.store_wait_seconds)
+    if seconds < 1:
+        return Finding(
+            "lock timeout",
+            "warn",
+            f"store_wait_seconds is {settings.store_wait_seconds:g}: appends wait for locks without end",
+            "Set store_wait_seconds to 1 or more.",
+        )
+    return Finding("lock timeout", "ok", f"{seconds} s")
+
+
+def check_database(settings: Settings, data_dir: Path) -> Iterator[Finding]:
+    """Everything that can be seen with a connection to the database."""
+    with ExitStack() as stack:
+        try:
+            if settings.database_url is not None:
+                database = ConnectionInfo.parse(settings.database_url.get_secret_value())
+            elif (data_dir / "postgres").exists():
+                database = stack.enter_context(EmbeddedPostgres(data_dir)).connection_info
+            else:
+                found = "the service has not made its own yet"
+                yield Finding("database", "warn", found, "Start the service: send2llm serve")
+                return
+            connection = stack.enter_context(
+                psycopg.connect(database.dsn, connect_timeout=CONNECT_SECONDS, autocommit=True)
+            )
+            warnings = check_server(connection)
+        except EventStoreMisconfigured as error:
+            yield Finding("database", "fail", str(error))
+            return
+        except (Send2LLMError, psycopg.Error) as error:
+            yield Finding("database", "fail", _first_line(error), "Check SEND2LLM_DATABASE_URL and the server.")
+            return
+        server = connection.info.parameter_status("server_version")
+        yield Finding("database", "ok", f"PostgreSQL {server}, {database.dbname} at {database.host}")
+        for warning in warnings:
+            yield Finding(warning.setting, "warn", f"it is {warning.value}", warning.message)
+        if not warnings:
+            yield Finding("durability", "ok", "fsync, full_page_writes and synchronous_commit are on")
+        yield from _check_schema(database)
+        yield from _check_events_table(connection)
+
+
+def _check_schema(database: ConnectionInfo) -> Iterator[Finding]:
+    remedy = "Run: send2llm migrate"
+    try:
+        missing = pending(database)
+    except SQLAlchemyError as error:
+        yield Finding("schema", "fail", _first_line(error), remedy)
+        return
+    if missing:
+        yield Finding("schema", "fail", f"migrations are missing: {', '.join(missing)}", remedy)
+    else:
+        yield Finding("schema", "ok", "up to date")
+
+
+def _check_events_table(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    row = connection.execute(_TRIGGER, (EVENTS_TABLE, f"{EVENTS_TABLE}_append_only")).fetchone()
+    if row is None:
+        found = "the trigger that refuses changes of stored events is missing"
+        yield Finding("append-only", "fail", found, "Run: send2llm migrate")
+    elif not row[0]:
+        yield Finding(
+            "append-only",
+            "fail",
+            "the trigger that refuses changes of stored events is disabled",
+            f"Run in the database: ALTER TABLE {EVENTS_TABLE} ENABLE TRIGGER {EVENTS_TABLE}_append_only",
+        )
+    else:
+        yield Finding("append-only", "ok", "stored events cannot be changed")
+    held = connection.execute(_LONG_TRANSACTIONS, (EVENTS_TABLE, LONG_TRANSACTION_SECONDS)).fetchone()
+    if held and held[0]:
+        yield Finding(
+            "locks",
+            "warn",
+            f"{held[0]} idle transactions have held on to the events for over {LONG_TRANSACTION_SECONDS} s",
+            "Find them in pg_stat_activity and end them, or set idle_in_transaction_session_timeout.",
+        )
+    else:
+        yield Finding("locks", "ok", "nobody holds on to the events")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,59 @@
+"""Checks of the machine: the data folder and the local model."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.local_model.model_file import checked_model_path, model_path
+from send2llm.interfaces.cli.checks import Finding
+from send2llm.settings import Settings
+
+LITTLE_ROOM, NO_ROOM = 2 * 1024**3, 256 * 1024**2
+"""Bytes free on the disk, below which the database will not last, and will not start."""
+
+
+def check_data_folder(folder: Path) -> Iterator[Finding]:
+    """Whether the folder, or the nearest one above it that exists, can be written to and has room."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    missing = "" if existing == folder else " (not made yet)"
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding(
+            "data folder",
+            "fail",
+            f"{folder} cannot be written to",
+            "Give yourself the right to, or set SEND2LLM_DATA_DIR to another folder.",
+        )
+        return
+    yield Finding("data folder", "ok", f"{folder}{missing}")
+    free = shutil.disk_usage(existing).free
+    found = f"{free / 1024**3:.1f} GiB free"
+    if free < LITTLE_ROOM:
+        remedy = "Make room, or set SEND2LLM_DATA_DIR to a folder on a larger disk."
+        yield Finding("disk space", "fail" if free < NO_ROOM else "warn", found, remedy)
+    else:
+        yield Finding("disk space", "ok", found)
+
+
+def check_local_model(settings: Settings, data_dir: Path) -> Finding:
+    """Whether the local model can run, where it is wanted."""
+    wanted = settings.local_model
+    if wanted.enabled == "never":
+        return Finding("local model", "ok", "switched off")
+    if wanted.enabled == "auto" and settings.providers:
+        return Finding("local model", "ok", "not needed: providers are configured")
+    path = wanted.path or model_path(data_dir)
+    missing: Finding | None = None
+    if find_spec("xllamacpp") is None:
+        remedy = "Run: pip install 'send2llm[local]'"
+        missing = Finding("local model", "fail", "its engine is not installed", remedy)
+    elif wanted.path is None and not path.exists():
+        missing = Finding("local model", "fail", f"there is no {path}", "Run: send2llm local fetch")
+    if missing is not None:
+        return missing
+    try:
+        return Finding("local model", "ok", str(checked_model_path(path)))
+    except ConfigurationError as error:
+        return Finding("local model", "fail", str(error), "Correct local_model.path in send2llm.toml.")

@@ -1,0 +1,82 @@
+"""A client of the service's own API, for commands that do one thing after the other."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from send2llm.interfaces.cli.errors import ConnectionLost, ServiceProblem
+from send2llm.interfaces.cli.service import (
+    base_url,
+    client_options,
+    failure,
+    first_model,
+    problem,
+    read_document,
+)
+
+JsonDocument = dict[str, Any]
+
+
+class ServiceClient:
+    """Speaks to the service; every method raises only ``CommandFailed`` errors, with what to do next."""
+
+    def __init__(self, url: str) -> None:
+        self.url = base_url(url)
+        self._http = httpx2.Client(**client_options(url))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **parameters: object) -> JsonDocument:
+        """Read a document; parameters that are ``None`` are left out."""
+        given = {name: str(value) for name, value in parameters.items() if value is not None}
+        return self._ask("GET", path, params=given)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> JsonDocument:
+        """Send a command and return the reply, empty when there is none."""
+        return self._ask("POST", path, json=body)
+
+    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, JsonDocument]]:
+        """Send a command and yield the server-sent events of the reply, up to and with ``done``.
+
+        Raises ``ServiceProblem`` for an ``error`` event, ``ConnectionLost`` for a stream that just ends.
+        """
+        with self._translated(), self._http.sse(path, method="POST", json=body) as source:
+            if not source.response.is_success:
+                source.response.read()
+                raise problem(source.response, self.url)
+            for event in source:
+                document = json.loads(event.data)
+                if event.event == "error":
+                    raise ServiceProblem.from_document(document)
+                yield event.event, document
+                if event.event == "done":
+                    return
+        raise ConnectionLost(self.url, "the answer has no end")
+
+    def default_model(self) -> str:
+        """The first model that the service offers."""
+        return first_model(self.get("/v1/models"))
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> JsonDocument:
+        with self._translated():
+            response = self._http.request(method, path, **arguments)
+        if not response.is_success:
+            raise problem(response, self.url)
+        return read_document(response, self.url)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise failure(error, self.url) from error

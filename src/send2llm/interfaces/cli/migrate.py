@@ -1,0 +1,18 @@
+"""``send2llm migrate``."""
+
+import typer
+
+
+def migrate() -> None:
+    """Bring the database's tables up to date; safe while the service runs, and safe to repeat."""
+    from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
+    from send2llm.infrastructure.read_models.migration import migrate as bring_up_to_date
+    from send2llm.settings import load_settings
+
+    settings = load_settings()
+    if settings.database_url is not None:
+        bring_up_to_date(ConnectionInfo.parse(settings.database_url.get_secret_value()))
+    else:
+        with EmbeddedPostgres(settings.data_dir) as postgres:
+            bring_up_to_date(postgres.connection_info)
+    typer.echo("The database is up to date.")
