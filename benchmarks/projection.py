@@ -1,0 +1,125 @@
+"""Projections: how fast the history is rebuilt, and how soon a commit shows in it.
+
+``python benchmarks/projection.py [calls]`` needs nothing and takes half a minute: it starts the embedded PostgreSQL
+on a folder of its own, with its durable settings, and the projector in a process of its own. Each call is three or
+four events with texts of about 400 characters; half of the conversations have two turns.
+"""
+
+import multiprocessing
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import psycopg
+
+from send2llm.domain.conversation_events import ConversationStarted
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.read_models.history import HistoryProjection
+from send2llm.infrastructure.read_models.migration import migrate
+from send2llm.testing.event_writer import EventWriter, turn
+from send2llm.testing.postgres import TestDatabaseServer
+
+CALLS = 20_000
+COMMITS = 60
+TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. " * 5
+
+
+def main() -> None:
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else CALLS
+    folder = Path(tempfile.mkdtemp(prefix="send2llm-bench-"))
+    folder.chmod(0o755)
+    try:
+        with TestDatabaseServer(folder, durable=True) as server:
+            database = server.create_database()
+            migrate(database)
+            with EventWriter(database) as writer, psycopg.connect(database.dsn, autocommit=True) as connection:
+                events = fill(writer, calls)
+                rebuild(database, connection, events)
+                for pause in (0.15, 0.0):
+                    latency(database, connection, writer, pause)
+    finally:
+        shutil.rmtree(folder)
+
+
+def fill(writer: EventWriter, calls: int) -> int:
+    """Store the events of ``calls`` calls; gives their number."""
+    rows = []
+    began = time.perf_counter()
+    for number in range(calls):
+        if number % 3 != 2:
+            conversation_id = uuid4()
+            rows += writer.prepare(conversation_id, ConversationStarted(labels={"team": f"team {number % 7}"}))
+        rows += writer.prepare(conversation_id, *turn(f"{number}: {TEXT}", TEXT))
+    for start in range(0, len(rows), 1000):
+        writer.store(rows[start : start + 1000])
+    print(f"stored {len(rows):,} events in {time.perf_counter() - began:.1f} s")
+    return len(rows)
+
+
+def rebuild(database: ConnectionInfo, connection: psycopg.Connection, events: int) -> None:
+    """Fold all of them into empty tables; timed from the first page to the last, without the start of Python."""
+    with projecting(database) as process:
+        while not (first := position(connection)):
+            time.sleep(0.001)
+        began, cpu = time.perf_counter(), sum(process.cpu_times()[:2])
+        while position(connection) < events:
+            time.sleep(0.02)
+        seconds, busy = time.perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
+    done = events - first
+    print(f"rebuild: {done:,} events in {seconds:.2f} s = {done / seconds:,.0f} events/s")
+    print(f"         {seconds / done * 1e6:.1f} us an event, {busy / done * 1e6:.1f} us of them the projector's CPU")
+
+
+def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: EventWriter, pause: float) -> None:
+    """From the return of a commit to the moment when a reader sees it; ``pause`` seconds from one to the next."""
+    waited = []
+    with projecting(database):
+        for number in range(-10, COMMITS):
+            last = writer.write(uuid4(), ConversationStarted(), *turn(f"{number}: {TEXT}", TEXT))[-1]
+            began = time.perf_counter()
+            while position(connection) < last:
+                pass
+            waited.append((time.perf_counter() - began) * 1000)
+            time.sleep(pause)
+    waited = sorted(waited[10:])  # without those that waited for the projector to start
+    print(
+        f"commit to visible, {pause:g} s apart: p50 {statistics.median(waited):.1f} ms,"
+        f" p99 {waited[int(0.99 * COMMITS)]:.1f} ms"
+    )
+
+
+@contextmanager
+def projecting(database: ConnectionInfo) -> Iterator[psutil.Process]:
+    process = multiprocessing.get_context("spawn").Process(target=project, args=(database,))
+    process.start()
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.join()
+
+
+def project(database: ConnectionInfo) -> None:
+    projector = Projector(database, [HistoryProjection()], EventCodec(EventRegistry.default()))
+    projector.run(threading.Event())
+
+
+def position(connection: psycopg.Connection) -> int:
+    """How far the history has come."""
+    row = connection.execute("SELECT position FROM projection_checkpoints WHERE name = 'history'").fetchone()
+    return row[0] if row else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Runs projections: reads the log, folds, and keeps count of how far each has come."""

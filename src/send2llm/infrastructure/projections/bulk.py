@@ -1,0 +1,108 @@
+"""Many rows in one or two statements, by PostgreSQL's COPY.
+
+Everything that a fold may meet in an event can be written: PostgreSQL's text knows neither NUL nor half of a
+surrogate pair, which JSON does, so they are replaced by U+FFFD.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, cast
+
+import orjson
+import psycopg
+from psycopg import sql
+from sqlalchemy import ARRAY, JSON, Connection, Table, Text, delete, func, literal, select, tuple_
+from sqlalchemy.types import String
+
+Row = Mapping[str, Any]
+"""A row by the keys of its table's columns; every column has to be there."""
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def copy_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert ``rows``, which must be new. Raises ``KeyError`` when a row lacks a column."""
+    if not rows:
+        return
+    statement, values = _copying(table)
+    raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(values(row))
+
+
+def replace_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Put ``rows`` in the place of those with the same primary keys, which must be there already."""
+    if not rows:
+        return
+    key = list(table.primary_key.columns)
+    # One array for each column of the key: a parameter for each value would end at 65,535 of them.
+    arrays = [literal([row[column.key] for row in rows], ARRAY(column.type)) for column in key]
+    connection.execute(delete(table).where(tuple_(*key).in_(select(*[func.unnest(array) for array in arrays]))))
+    copy_rows(connection, table, rows)
+
+
+def storable_text(text: str) -> str:
+    """``text`` as PostgreSQL can hold it."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def storable_json(value: object) -> str:
+    """``value`` as JSON text that PostgreSQL can hold, also as ``jsonb``."""
+    try:
+        encoded = orjson.dumps(value, default=_plain)
+    except orjson.JSONEncodeError:  # half of a surrogate pair somewhere inside
+        encoded = b"\\u0000"
+    if b"\\u0000" in encoded:
+        encoded = orjson.dumps(_storable(value), default=_plain)
+    return encoded.decode()
+
+
+@lru_cache(maxsize=256)
+def _copying(table: Table) -> tuple[bytes, Callable[[Row], Sequence[Any]]]:
+    """The COPY statement for a table, and how a row becomes the values for it."""
+    columns = list(table.columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(*filter(None, (table.schema, table.name))),
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
+    )
+    keys = [column.key for column in columns]
+    pick = itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
+    texts = [place for place, column in enumerate(columns) if isinstance(column.type, String | Text)]
+    jsons = [place for place, column in enumerate(columns) if isinstance(column.type, JSON)]
+
+    def values(row: Row) -> Sequence[Any]:
+        picked = list(pick(row))
+        for place in texts:
+            value = picked[place]
+            # As storable_text, without the call for what is storable: it is made for each value of a rebuild.
+            if value is not None and not (value.isascii() and "\x00" not in value):
+                picked[place] = storable_text(value)
+        for place in jsons:
+            if picked[place] is not None:
+                picked[place] = storable_json(picked[place])
+        return picked
+
+    return statement.as_bytes(), values
+
+
+def _plain(value: object) -> object:
+    """What ``orjson`` does not know by itself: read-only mappings, which is what events hold."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def _storable(value: object) -> object:
+    match value:
+        case str():
+            return storable_text(value)
+        case Mapping():
+            return {storable_text(str(key)): _storable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_storable(item) for item in value]
+    return value

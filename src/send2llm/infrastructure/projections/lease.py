@@ -1,0 +1,25 @@
+"""One active runner for each projection, among however many processes.
+
+The lease is an advisory lock of the very session that commits the runner's work. Whoever dies, hangs up or is
+cut off loses both at once: there is no moment when a former holder can still commit.
+"""
+
+from sqlalchemy import Connection, bindparam, text
+
+from send2llm.application.projections import Projection
+from send2llm.infrastructure.postgres.advisory_locks import advisory_key
+
+_TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key"))
+
+
+def lease_key(name: str, version: int) -> int:
+    """The key of the lock that the active runner of a projection holds."""
+    return advisory_key("projection", f"{name}:{version}")
+
+
+def take_lease(connection: Connection, projection: Projection) -> bool:
+    """Take the lease for the life of the session, unless another session has it."""
+    key = lease_key(projection.name, projection.version)
+    taken = bool(connection.execute(_TRY, {"key": key}).scalar_one())
+    connection.commit()
+    return taken

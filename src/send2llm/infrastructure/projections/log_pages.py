@@ -1,0 +1,78 @@
+"""Pages of the event log, decoded only as far as a projection wants it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection
+
+from send2llm.application.context import RecordedEvent
+
+EVENTS_TABLE = "stored_events"
+
+
+class EventDecoder(Protocol):
+    """Turns a stored row back into an event."""
+
+    def decode(self, position: int, stream: str, version: int, topic: str, state: bytes) -> RecordedEvent:
+        """The event with its metadata; raises when the row makes no sense."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """The events of the wanted topics in a page, and how far the page reaches.
+
+    ``count`` and ``last`` (a position) take in the events that were passed over.
+    """
+
+    events: Sequence[RecordedEvent]
+    count: int
+    last: int
+
+
+class LogPages:
+    """Reads the log in the order of its positions.
+
+    Insert order is commit order in the event store (writers hold its table lock), so whoever asks for what
+    comes after a position never passes an event by. The states of unwanted events do not even leave the
+    database.
+    """
+
+    def __init__(self, decoder: EventDecoder, events_table: str = EVENTS_TABLE) -> None:
+        self.channel = events_table
+        """Where commits of events are announced."""
+        self._decoder = decoder
+        self._page = (
+            sql.SQL(
+                "SELECT notification_id, originator_id, originator_version, topic,"
+                " CASE WHEN topic = ANY (%s) THEN state END"
+                " FROM {} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+            )
+            .format(sql.Identifier(events_table))
+            .as_bytes()
+        )
+        self._first = sql.SQL("SELECT min(notification_id) FROM {} WHERE notification_id > %s").format(
+            sql.Identifier(events_table)
+        )
+
+    def read(self, connection: Connection, after: int, limit: int, topics: Sequence[str]) -> LogPage:
+        """The page of at most ``limit`` events after a position, within a transaction on ``connection``."""
+        # Binary: states come as they are, not as hexadecimal text.
+        with _raw(connection).cursor(binary=True) as cursor:
+            rows = cursor.execute(self._page, (topics, after, limit)).fetchall()
+        decode = self._decoder.decode
+        events = [decode(*row) for row in rows if row[4] is not None]
+        return LogPage(events, len(rows), rows[-1][0] if rows else after)
+
+    def first_after(self, connection: Connection, position: int) -> int | None:
+        """The position of the first event after a position, within a transaction on ``connection``."""
+        row = _raw(connection).execute(self._first, (position,)).fetchone()
+        return row[0] if row else None
+
+
+def _raw(connection: Connection) -> psycopg.Connection[Any]:
+    """The driver's connection: binary results and COPY have no place in SQLAlchemy."""
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)

@@ -1,0 +1,83 @@
+"""How the projections stand, for anybody who can read the database."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from send2llm.application.projections import ProjectionState, ProjectionStatus
+from send2llm.infrastructure.postgres.advisory_locks import HELD_KEYS
+from send2llm.infrastructure.postgres.pooled_reads import read
+from send2llm.infrastructure.projections.lease import lease_key
+from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE, EventDecoder
+
+_STATUSES = """
+    SELECT name, version, position, rate, reason, failed_position, updated_at,
+           (SELECT coalesce(max(notification_id), 0) FROM {events}) AS head
+    FROM projection_checkpoints ORDER BY name, version
+"""
+_NEXT = """
+    SELECT notification_id, originator_id, originator_version, topic, state FROM {events}
+    WHERE notification_id > %s ORDER BY notification_id LIMIT 1
+"""
+_RETRY = """
+    UPDATE projection_checkpoints SET reason = NULL, failed_position = NULL
+    WHERE name = %s AND version = %s AND reason IS NOT NULL
+"""
+
+
+class PostgresProjections:
+    """``ProjectionStatuses``, from the checkpoints, the log and the leases that runners hold."""
+
+    def __init__(self, pool: AsyncConnectionPool, decoder: EventDecoder, events_table: str = EVENTS_TABLE) -> None:
+        self._pool = pool
+        self._decoder = decoder
+        self._statuses = sql.SQL(_STATUSES).format(events=sql.Identifier(events_table))
+        self._next = sql.SQL(_NEXT).format(events=sql.Identifier(events_table))
+
+    async def all(self) -> Sequence[ProjectionStatus]:
+        return await read(self._pool, self._all, "the state of the projections")
+
+    async def retry(self, name: str, version: int) -> bool:
+        async def work(connection: psycopg.AsyncConnection[Any]) -> bool:
+            return (await connection.execute(_RETRY, (name, version))).rowcount == 1
+
+        return await read(self._pool, work, "the state of the projections")
+
+    async def _all(self, connection: psycopg.AsyncConnection[Any]) -> Sequence[ProjectionStatus]:
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            held = {row["key"] for row in await (await cursor.execute(HELD_KEYS)).fetchall()}
+            rows = await (await cursor.execute(self._statuses)).fetchall()
+            now = datetime.now(UTC)
+            return [await self._status(cursor, row, held, now) for row in rows]
+
+    async def _status(
+        self, cursor: psycopg.AsyncCursor[Any], row: dict[str, Any], held: set[int], now: datetime
+    ) -> ProjectionStatus:
+        lag = max(0, row["head"] - row["position"])
+        return ProjectionStatus(
+            **row,
+            lag_events=lag,
+            lag_seconds=await self._age_of_next(cursor, row["position"], now) if lag else 0.0,
+            state=_state(row, held),
+        )
+
+    async def _age_of_next(self, cursor: psycopg.AsyncCursor[Any], position: int, now: datetime) -> float | None:
+        row = await (await cursor.execute(self._next, (position,))).fetchone()
+        if row is None:
+            return 0.0
+        try:
+            event = self._decoder.decode(*row.values())
+        except Exception:  # noqa: BLE001 - an event that nobody can read is what a status has to survive
+            return None
+        return max(0.0, (now - event.metadata.occurred_at).total_seconds())
+
+
+def _state(row: dict[str, Any], held: set[int]) -> ProjectionState:
+    if row["reason"] is not None:
+        return "failed"
+    return "running" if lease_key(row["name"], row["version"]) in held else "waiting"

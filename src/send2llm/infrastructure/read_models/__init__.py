@@ -1,0 +1,1 @@
+"""What projections make of the events, and how it is read."""

@@ -1,0 +1,83 @@
+"""Many rows in a statement or two."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Numeric, Table, Text, Uuid, create_engine, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.projections import copy_rows, replace_rows
+
+metadata = MetaData()
+prices = Table(
+    "prices",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("day", BigInteger, primary_key=True),
+    Column("name", Text),
+    Column("facts", JSONB),
+    Column("usd", Numeric),
+)
+days = Table("days", metadata, Column("day", BigInteger, primary_key=True))
+
+
+@pytest.fixture
+def connection(database: ConnectionInfo) -> Iterator[Connection]:
+    engine = create_engine(database.sqlalchemy_url)
+    with engine.connect() as connection:
+        metadata.create_all(connection)
+        yield connection
+    engine.dispose()
+
+
+def _row(number: int, **changed: object) -> dict[str, object]:
+    return {
+        "id": UUID(int=number % 3),
+        "day": number,
+        "name": f"tab \t, newline \n, backslash \\ {number}",
+        "facts": {"n": [number, None]},
+        "usd": Decimal("0.000000000001") * number,
+        **changed,
+    }
+
+
+def _stored(connection: Connection) -> list[dict[str, object]]:
+    return [dict(row) for row in connection.execute(select(prices).order_by(prices.c.day)).mappings()]
+
+
+def test_copied_rows_come_back_as_they_were(connection: Connection) -> None:
+    rows = [_row(number) for number in range(100)]
+    rows[7] = _row(7, name=None, facts=None, usd=None)
+    copy_rows(connection, prices, rows)
+    assert _stored(connection) == rows
+
+
+def test_replaced_rows_are_those_with_the_same_key(connection: Connection) -> None:
+    copy_rows(connection, prices, [_row(number) for number in range(10)])
+    replace_rows(connection, prices, [_row(3, name="new"), _row(8, usd=Decimal(8))])
+    stored = _stored(connection)
+    assert len(stored) == 10
+    assert stored[3]["name"] == "new"
+    assert stored[8]["usd"] == 8
+    assert stored[4] == _row(4)
+
+
+def test_more_rows_than_a_statement_has_parameters(connection: Connection) -> None:
+    rows = [{"day": number} for number in range(70_000)]
+    copy_rows(connection, days, rows)
+    replace_rows(connection, days, rows)
+    assert len(connection.execute(select(days)).all()) == len(rows)
+
+
+def test_nothing_is_nothing(connection: Connection) -> None:
+    copy_rows(connection, prices, [])
+    replace_rows(connection, prices, [])
+    assert _stored(connection) == []
+
+
+def test_a_row_that_lacks_a_column_is_refused(connection: Connection) -> None:
+    with pytest.raises(KeyError, match="facts"):
+        copy_rows(connection, prices, [{"id": UUID(int=1), "day": 1, "name": "x", "usd": None}])

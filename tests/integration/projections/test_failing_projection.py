@@ -1,0 +1,130 @@
+"""A projection that fails stops alone, at the event that is at fault, and says so."""
+
+from collections.abc import Callable, Sequence
+from uuid import uuid4
+
+import pytest
+from onlooker import Onlooker, Project
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import Column, Connection, MetaData, Table, Text, text
+from tally_projection import MESSAGES, Tally
+
+from send2llm.application.projections import ProjectionStatus
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.projections.status import PostgresProjections
+from send2llm.projections import RecordedEvent, copy_rows
+from send2llm.testing.event_writer import EventWriter, said
+from send2llm.testing.eventually import eventually
+
+
+class Fussy:
+    """Keeps what was said, and cannot stand poison until it is cured."""
+
+    name = "fussy"
+    version = 1
+    topics = frozenset({MESSAGES})
+    tables = MetaData()
+    words = Table("fussy_v1_words", tables, Column("word", Text, nullable=False))
+
+    def __init__(self, complaint: Callable[[Connection], object]) -> None:
+        self.complaint: Callable[[Connection], object] | None = complaint
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        copy_rows(connection, self.words, [{"word": recorded.event.message.text} for recorded in events])
+        if self.complaint and any(recorded.event.message.text == "poison" for recorded in events):
+            self.complaint(connection)
+
+
+def raise_value_error(_: Connection) -> None:
+    raise ValueError("cannot stand it")
+
+
+def break_a_statement(connection: Connection) -> None:
+    connection.execute(text("SELECT 1 / 0, :secret"), {"secret": "what somebody said"})
+
+
+@pytest.mark.parametrize(
+    ("complaint", "reason"),
+    [
+        (raise_value_error, "ValueError: cannot stand it"),
+        (break_a_statement, "DivisionByZero: division by zero"),
+    ],
+)
+async def test_it_stops_before_the_event_and_goes_on_when_told(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    pool: AsyncConnectionPool,
+    codec: EventCodec,
+    complaint: Callable[[Connection], object],
+    reason: str,
+) -> None:
+    fussy = Fussy(complaint)
+    words = [f"word {number}" for number in range(30)]
+    words[16] = "poison"
+    statuses = PostgresProjections(pool, codec)
+    with project(fussy, Tally()):
+        say(*words)
+        eventually(onlooker.caught_up)
+        eventually(lambda: onlooker.value("SELECT reason FROM projection_checkpoints WHERE name = 'fussy'"))
+        status = _named("fussy", await statuses.all())
+        assert (status.state, status.reason, status.failed_position) == ("failed", reason, 17)
+        assert (status.position, status.head) == (16, 30)
+        assert _named("tally", await statuses.all()).state == "running"
+        assert _kept(onlooker) == words[:16]
+
+        assert not await statuses.retry("tally", 1)
+        fussy.complaint = None
+        assert await statuses.retry("fussy", 1)
+        eventually(lambda: onlooker.caught_up("fussy"))
+        status = _named("fussy", await statuses.all())
+        assert (status.state, status.reason, status.failed_position) == ("running", None, None)
+    assert _kept(onlooker) == words
+    onlooker.assert_tally_is_exact()
+
+
+def test_a_new_start_tries_again(project: Project, say: Callable[..., None], onlooker: Onlooker) -> None:
+    failure = "SELECT failed_position FROM projection_checkpoints WHERE name = 'fussy'"
+    with project(Fussy(raise_value_error)):
+        say("fine", "poison", "fine too")
+        eventually(lambda: onlooker.value(failure) == 2)
+    cured = Fussy(raise_value_error)
+    cured.complaint = None
+    with project(cured):
+        eventually(lambda: onlooker.caught_up("fussy"))
+    assert onlooker.value(failure) is None
+
+
+def test_an_event_that_cannot_be_read_stops_it_too(
+    project: Project, say: Callable[..., None], writer: EventWriter, onlooker: Onlooker
+) -> None:
+    say(*["fine"] * 4)
+    (row,) = writer.prepare(uuid4(), said("garbled"))
+    writer.store([type(row)(row.originator_id, row.originator_version, row.topic, b"{")])
+    say("fine")
+    with project(Tally()):
+        eventually(lambda: onlooker.value("SELECT failed_position FROM projection_checkpoints") == 5)
+        assert onlooker.position() == 4
+
+
+def test_tables_that_cannot_be_made_stop_it_too(project: Project, onlooker: Onlooker) -> None:
+    class Impossible(Tally):
+        name = "impossible"
+        tables = MetaData(schema="no_such_schema")
+        table = Table("impossible_v1", tables, Column("word", Text))
+
+    with project(Impossible()):
+        eventually(
+            lambda: (
+                onlooker.rows("SELECT reason, failed_position FROM projection_checkpoints")
+                == [('InvalidSchemaName: schema "no_such_schema" does not exist', None)]
+            )
+        )
+
+
+def _named(name: str, statuses: Sequence[ProjectionStatus]) -> ProjectionStatus:
+    return next(status for status in statuses if status.name == name)
+
+
+def _kept(onlooker: Onlooker) -> list[str]:
+    return [word for (word,) in onlooker.rows("SELECT word FROM fussy_v1_words")]

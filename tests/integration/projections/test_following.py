@@ -1,0 +1,187 @@
+"""A projection follows the log: all of it, once, soon."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from onlooker import Onlooker, Project
+from psycopg_pool import AsyncConnectionPool
+from tally_projection import Tally
+
+from send2llm.domain.conversation_events import ConversationClosed, ConversationStarted
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.status import PostgresProjections
+from send2llm.infrastructure.projections.timing import Timing
+from send2llm.testing.event_writer import EventWriter, said
+from send2llm.testing.eventually import eventually
+
+UNHURRIED = Timing(poll=30.0, shortest_backoff=0.02, longest_backoff=0.1)
+"""Far longer than a test: what comes sooner was not found by looking for it."""
+
+Say = Callable[..., None]
+
+
+def test_what_was_there_and_what_comes_is_counted_once(project: Project, say: Say, onlooker: Onlooker) -> None:
+    say(*["before"] * 35)
+    with project(Tally()):
+        eventually(onlooker.caught_up)
+        say(*["after"] * 25)
+        eventually(onlooker.caught_up)
+    onlooker.assert_tally_is_exact()
+    assert onlooker.rows("SELECT text, count FROM tally_v1_counts ORDER BY text") == [("after", 25), ("before", 35)]
+
+
+def test_the_position_moves_over_events_that_are_not_folded(
+    project: Project, writer: EventWriter, onlooker: Onlooker
+) -> None:
+    conversation_id = uuid4()
+    writer.write(conversation_id, ConversationStarted(), said("hello"), ConversationClosed())
+    with project(Tally()):
+        eventually(onlooker.caught_up)
+    onlooker.assert_tally_is_exact()
+
+
+async def test_status_tells_position_lag_and_who_is_at_work(
+    project: Project, say: Say, onlooker: Onlooker, pool: AsyncConnectionPool, codec: EventCodec
+) -> None:
+    say("one", "two")
+    with project(Tally()):
+        eventually(onlooker.caught_up)
+        (status,) = await PostgresProjections(pool, codec).all()
+        assert (status.name, status.version, status.state) == ("tally", 1, "running")
+        assert (status.position, status.head, status.lag_events, status.lag_seconds) == (2, 2, 0, 0.0)
+        assert status.rate > 0
+    say("three")
+    (status,) = await PostgresProjections(pool, codec).all()
+    assert (status.state, status.position, status.head, status.lag_events) == ("waiting", 2, 3, 1)
+    assert status.lag_seconds is not None
+    assert 0 < status.lag_seconds < 60
+
+
+def test_a_commit_wakes_the_runner(project: Project, say: Say, onlooker: Onlooker) -> None:
+    say("the first")
+    with project(Tally(), timing=UNHURRIED):
+        eventually(onlooker.caught_up)
+        for text in ("one", "two", "three"):
+            say(text)
+            eventually(onlooker.caught_up, UNHURRIED.poll / 3)
+
+
+def test_a_lost_listener_is_replaced(project: Project, say: Say, onlooker: Onlooker) -> None:
+    listener = "send2llm projections listener"
+    say("the first")
+    with project(Tally(), timing=UNHURRIED):
+        eventually(onlooker.caught_up)
+        (old,) = eventually(lambda: onlooker.backends(listener))
+        onlooker.end(old)
+        eventually(lambda: [pid for pid in onlooker.backends(listener) if pid != old])
+        say("while or after it was away")
+        eventually(onlooker.caught_up, UNHURRIED.poll / 3)
+
+
+def test_without_any_wake_up_the_runner_looks_for_itself(
+    project: Project, writer: EventWriter, onlooker: Onlooker
+) -> None:
+    with project(Tally()):
+        eventually(lambda: onlooker.position() == 0)
+        (row,) = writer.prepare(uuid4(), said("stored without a notification"))
+        onlooker.rows(
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+            " VALUES (%s, %s, %s, %s) RETURNING 1",
+            row.originator_id,
+            row.originator_version,
+            row.topic,
+            row.state,
+        )
+        eventually(onlooker.caught_up)
+    onlooker.assert_tally_is_exact()
+
+
+def test_a_killed_runner_neither_loses_nor_repeats_a_batch(
+    migrated: ConnectionInfo, say: Say, onlooker: Onlooker, tmp_path: Path
+) -> None:
+    say(*["word"] * 60)
+    script = Path(__file__).with_name("runner_to_kill.py")
+    # Each run is killed in the middle of a later batch: rows written, nothing committed.
+    for number, position in enumerate((3, 24, 59, 0)):
+        sign = tmp_path / f"waiting-{number}"
+        process = subprocess.Popen(
+            [sys.executable, str(script), migrated.dsn, str(position), str(sign)], stdout=subprocess.DEVNULL
+        )
+        try:
+            eventually(sign.exists if position else onlooker.caught_up)
+            assert onlooker.caught_up() == (position == 0)
+        finally:
+            process.kill()
+            process.wait()
+    onlooker.assert_tally_is_exact()
+
+
+def test_an_event_that_commits_late_is_never_passed(
+    project: Project, migrated: ConnectionInfo, onlooker: Onlooker
+) -> None:
+    """One insert is held up after it took its position; another writer comes, and the runner keeps looking."""
+    onlooker.connection.execute("""
+        CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END';
+        CREATE TRIGGER hold_up AFTER INSERT ON stored_events
+            FOR EACH ROW WHEN (NEW.originator_version = 1) EXECUTE FUNCTION hold_up();
+    """)
+    onlooker.connection.execute("SELECT pg_advisory_lock(1)")
+    with EventWriter(migrated) as slow, EventWriter(migrated) as fast, project(Tally()):
+        eventually(lambda: onlooker.position() == 0)
+        held_up = threading.Thread(target=slow.write, args=(uuid4(), said("held up")))
+        held_up.start()
+        eventually(lambda: _waiting(onlooker, "advisory"))
+        conversation_id = uuid4()
+        fast.prepare(conversation_id, said("never stored: the next has version 2"))
+        overtaking = threading.Thread(target=fast.write, args=(conversation_id, said("overtaking")))
+        overtaking.start()
+        eventually(lambda: _waiting(onlooker, "relation"))
+        onlooker.connection.execute("SELECT pg_advisory_unlock(1)")
+        held_up.join()
+        overtaking.join()
+        eventually(onlooker.caught_up)
+    assert onlooker.value("SELECT count(*) FROM stored_events") == 2
+    onlooker.assert_tally_is_exact()
+
+
+def _waiting(onlooker: Onlooker, kind: str) -> bool:
+    return bool(
+        onlooker.value(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid"
+            " WHERE NOT granted AND locktype = %s AND datname = current_database()",
+            kind,
+        )
+    )
+
+
+def test_stopping_leaves_no_connection(project: Project, say: Say, onlooker: Onlooker) -> None:
+    say("one")
+    with project(Tally()):
+        eventually(onlooker.caught_up)
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ 'projection'"
+    )
+    eventually(lambda: onlooker.value(others) == 0)
+
+
+def test_a_checkpoint_moved_by_somebody_else_is_followed(
+    project: Project, say: Say, onlooker: Onlooker, migrated: ConnectionInfo
+) -> None:
+    """However it came about, rows and position stay one: the batch on the wrong footing is given up."""
+    say(*["word"] * 20)
+    with project(Tally()):
+        eventually(onlooker.caught_up)
+        with psycopg.connect(migrated.dsn) as other:
+            other.execute("UPDATE projection_checkpoints SET position = 10")
+            other.execute("DELETE FROM tally_v1_seen WHERE position > 10")
+            other.execute("UPDATE tally_v1_counts SET count = 10")
+        say("one more")
+        eventually(onlooker.caught_up)
+    onlooker.assert_tally_is_exact()

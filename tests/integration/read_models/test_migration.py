@@ -1,0 +1,43 @@
+"""Migrations: whoever comes first, the tables are those of the code."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, inspect
+
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.read_models.migration import METADATA, VERSION_TABLE, current, migrate, pending
+
+REVISIONS = ["0001"]
+
+
+def test_from_nothing_to_the_present(database: ConnectionInfo) -> None:
+    assert current(database) is None
+    assert pending(database) == REVISIONS
+    assert migrate(database) == REVISIONS
+    assert (current(database), pending(database)) == (REVISIONS[-1], [])
+    assert migrate(database) == []
+
+
+def test_many_processes_at_once(database: ConnectionInfo) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        done = list(threads.map(migrate, [database] * 6))
+    assert sorted(done, key=len) == [[]] * 5 + [REVISIONS]
+
+
+def test_migrations_make_the_tables_that_the_code_knows(migrated: ConnectionInfo) -> None:
+    engine = create_engine(migrated.sqlalchemy_url)
+    with engine.connect() as connection:
+        ours = {name for metadata in METADATA for name in metadata.tables}
+
+        def is_ours(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+            return kind != "table" or name in ours
+
+        context = MigrationContext.configure(
+            connection,
+            opts={"compare_type": True, "compare_server_default": True, "include_object": is_ours},
+        )
+        assert compare_metadata(context, list(METADATA)) == []
+        assert {VERSION_TABLE, "stored_events"} <= set(inspect(connection).get_table_names())
+    engine.dispose()
