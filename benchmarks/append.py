@@ -40,9 +40,7 @@ def new_events() -> list[StoredEvent]:
     ]
 
 
-def by_threads(
-    insert: Callable[[Sequence[StoredEvent]], object], writers: int, seconds: float
-) -> list[float]:
+def by_threads(insert: Callable[[Sequence[StoredEvent]], object], writers: int, seconds: float) -> list[float]:
     """The time of each append, in seconds."""
     end = time.perf_counter() + seconds
 
@@ -69,9 +67,7 @@ def by_tasks(recorder: GroupCommitRecorder, writers: int, seconds: float) -> lis
 
     async def write_all() -> list[float]:
         end = time.perf_counter() + seconds
-        return [
-            each for times in await asyncio.gather(*(write(end) for _ in range(writers))) for each in times
-        ]
+        return [each for times in await asyncio.gather(*(write(end) for _ in range(writers))) for each in times]
 
     return asyncio.run(write_all())
 
@@ -111,9 +107,7 @@ def measure(server: TestDatabaseServer, writers: int, seconds: float) -> list[tu
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.5, help="for each row of the table")
     seconds = parser.parse_args().seconds
     machine = f"Python {platform.python_version()}, {os.cpu_count()} CPUs"

@@ -286,7 +286,8 @@ def _price_book(settings: Settings, clock: Clock) -> PriceBook:
 
 def _model_names(settings: Settings) -> ModelNames:
     listed = {name: provider.models for name, provider in settings.providers.items()}
-    return ModelNames(listed, settings.routes, settings.default_provider)
+    closed = {name for name, provider in settings.providers.items() if provider.only_listed}
+    return ModelNames(listed, settings.routes, settings.default_provider, closed)
 
 
 def _known_models(settings: Settings) -> list[tuple[str, str]]:

@@ -65,6 +65,8 @@ class ProviderSettings(_Section):
     api_key: Secret | None = None
     models: tuple[str, ...] = ()
     """Models that callers may name without the provider's name before them."""
+    only_listed: bool = False
+    """Whether it has just the ``models``; else any other name is tried at it, too."""
     headers: dict[str, str] = {}
     """Further headers of every call."""
     free: bool = False

@@ -77,9 +77,7 @@ def test_choices_may_come_interleaved() -> None:
 
 
 def test_the_last_usage_counts() -> None:
-    assert built(Delta(text="a", usage=Usage(1, 1)), Delta(usage=Usage(1, 5))).completion().usage == Usage(
-        1, 5
-    )
+    assert built(Delta(text="a", usage=Usage(1, 1)), Delta(usage=Usage(1, 5))).completion().usage == Usage(1, 5)
 
 
 def test_unknown_text_is_appended_and_unknown_structures_grow() -> None:

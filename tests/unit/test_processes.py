@@ -169,7 +169,7 @@ async def test_a_check_that_never_answers_has_failed():
     assert seen == [*healthy_again, ChildState.FAILED, *healthy_again]
 
 
-async def test_restarts_wait_longer_and_longer_up_to_a_limit(monkeypatch):
+async def test_restarts_wait_longer_and_longer_up_to_a_limit():
     delays: list[float] = []
     enough = asyncio.Event()
 
@@ -180,15 +180,14 @@ async def test_restarts_wait_longer_and_longer_up_to_a_limit(monkeypatch):
             await asyncio.Event().wait()
 
     supervision = Supervision(start_poll=0.001, check_interval=0.001, first_delay=1, longest_delay=4)
-    watched = Watched("pass", supervision=supervision)
-    monkeypatch.setattr("send2llm.infrastructure.processes.asyncio.sleep", note)
+    watched = Watched("pass", supervision=supervision, sleep=note)
     async with watched.child, asyncio.timeout(60):
         await enough.wait()
 
     assert delays == [1, 2, 4, 4, 4]
 
 
-async def test_a_child_that_was_steady_is_restarted_soon_again(monkeypatch):
+async def test_a_child_that_was_steady_is_restarted_soon_again():
     delays: list[float] = []
     enough = asyncio.Event()
 
@@ -198,8 +197,8 @@ async def test_a_child_that_was_steady_is_restarted_soon_again(monkeypatch):
             enough.set()
             await asyncio.Event().wait()
 
-    watched = Watched("pass", supervision=Supervision(check_interval=0.001, first_delay=1, steady_after=0))
-    monkeypatch.setattr("send2llm.infrastructure.processes.asyncio.sleep", note)
+    supervision = Supervision(check_interval=0.001, first_delay=1, steady_after=0)
+    watched = Watched("pass", supervision=supervision, sleep=note)
     async with watched.child, asyncio.timeout(60):
         await enough.wait()
 

@@ -162,9 +162,7 @@ class _ToolCall:
             _merge(self._extras, piece.extras)
 
     def part(self) -> ToolCallPart:
-        return ToolCallPart(
-            self._id, self._name, "".join(self._arguments), extras=_own(self._extras) or NO_EXTRAS
-        )
+        return ToolCallPart(self._id, self._name, "".join(self._arguments), extras=_own(self._extras) or NO_EXTRAS)
 
 
 def _merge(whole: dict[str, Any], piece: JsonObject) -> None:

@@ -210,9 +210,7 @@ class Conversation:
         self.messages.append(message)
         self.digest = transcript_digest(self.digest, message)
 
-    def _end(
-        self, completion_id: UUID, event: CompletionReceived | CompletionFailed | CompletionInterrupted
-    ) -> None:
+    def _end(self, completion_id: UUID, event: CompletionReceived | CompletionFailed | CompletionInterrupted) -> None:
         self.awaited = None
         self._completions[completion_id] = Ending(event)
 

@@ -106,9 +106,7 @@ class ConversationAlreadyStarted(Conflict):
     code = "conversation_exists"
 
     def __init__(self, conversation_id: object) -> None:
-        super().__init__(
-            f"The conversation {conversation_id} exists already; choose another id or send to it."
-        )
+        super().__init__(f"The conversation {conversation_id} exists already; choose another id or send to it.")
 
 
 class ConversationIsClosed(Conflict):
@@ -126,9 +124,7 @@ class CompletionInProgress(Conflict):
     code = "completion_in_progress"
 
     def __init__(self, conversation_id: object) -> None:
-        super().__init__(
-            f"The conversation {conversation_id} is waiting for an answer; try again when it has come."
-        )
+        super().__init__(f"The conversation {conversation_id} is waiting for an answer; try again when it has come.")
 
 
 class CompletionAlreadyEnded(Conflict):
@@ -146,9 +142,7 @@ class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
-        super().__init__(
-            "This Idempotency-Key was used for a different request; use a new key for a new request."
-        )
+        super().__init__("This Idempotency-Key was used for a different request; use a new key for a new request.")
 
 
 class StaleConversation(Conflict):

@@ -17,7 +17,7 @@ _EXACT = Context(prec=60, rounding=ROUND_CEILING)
 
 def round_up(amount: Decimal) -> Decimal:
     """Round up to whole pico-dollars, so that no recorded cost is below the true one."""
-    return amount.quantize(PICO_DOLLAR, context=_EXACT)
+    return amount.quantize(PICO_DOLLAR, context=_EXACT).normalize(_EXACT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which provider and model shall answer, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from send2llm.domain.errors import UnknownModel
@@ -29,6 +29,8 @@ class ModelNames:
     - ``provider/model`` names both;
     - a route is an alias with ranked candidates, tried in that order;
     - a bare name belongs to the provider that lists it, else to the ``default`` provider.
+
+    Providers in ``closed`` have just the models that they list; at the others any name may be tried.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class ModelNames:
         providers: Mapping[str, Sequence[str]],
         routes: Mapping[str, Sequence[str]],
         default: str | None = None,
+        closed: Collection[str] = (),
     ) -> None:
         self._providers = providers
         self._routes = routes
+        self._closed = closed
         self._default = default or (next(iter(providers)) if len(providers) == 1 else None)
 
     def decide(self, name: str) -> Decision:
@@ -53,14 +57,18 @@ class ModelNames:
 
     def _single(self, name: str, why: str) -> Candidate:
         provider, slash, model = name.partition("/")
-        if slash and provider in self._providers and model:
+        if slash and model and self._may_have(provider, model):
             return Candidate(provider, model, why)
         for provider, models in self._providers.items():
             if name in models:
                 return Candidate(provider, name, f"{why}, listed by {provider}")
-        if self._default is not None and name:
+        if self._default is not None and name and self._may_have(self._default, name):
             return Candidate(self._default, name, f"{why}, at the default provider")
         raise UnknownModel(name, self._hint())
+
+    def _may_have(self, provider: str, model: str) -> bool:
+        listed = self._providers.get(provider)
+        return listed is not None and (provider not in self._closed or model in listed)
 
     def _hint(self) -> str:
         if not self._providers:

@@ -87,12 +87,14 @@ class ChildProcess:
         supervision: Supervision | None = None,
         on_change: Callable[[ChildState], None] = lambda _state: None,
         on_end: Callable[[int], None] = lambda _pid: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Describe the child; nothing runs yet.
 
         ``environment`` is added to the parent's own. ``log_file`` is overwritten at each start with what the
         child prints; without it the child writes to the parent's streams. ``pass_fds`` are descriptors that
-        the child gets under their own numbers, such as a listening socket.
+        the child gets under their own numbers, such as a listening socket. ``on_end`` hears the process id of
+        each process that has ended. ``sleep`` waits between restarts.
         """
         self.name = name
         self.restarts = 0
@@ -104,6 +106,7 @@ class ChildProcess:
         self._supervision = supervision or Supervision()
         self._on_change = on_change
         self._on_end = on_end
+        self._sleep = sleep
         self._state = ChildState.STOPPED
         self._healthy_since = math.inf
         self._process: asyncio.subprocess.Process | None = None
@@ -165,7 +168,7 @@ class ChildProcess:
             if time.monotonic() - self._healthy_since >= self._supervision.steady_after:
                 delay = self._supervision.first_delay
             _log.warning("child_process.failed", child=self.name, reason=failure, restart_in_seconds=delay)
-            await asyncio.sleep(delay)
+            await self._sleep(delay)
             delay = min(delay * 2, self._supervision.longest_delay)
             self.restarts += 1
 

@@ -46,6 +46,7 @@ class FakeApiServer:
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
+        self._server.force_exit = True  # else it waits for callers that keep their connections
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._break_connections, self._server)
         self._thread.join()

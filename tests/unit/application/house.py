@@ -53,9 +53,7 @@ class House:
         self.caller = Caller()
         names = ModelNames({provider.name: () for provider in self.providers}, self.routes)
         prices = PriceList()
-        intents = Intents(
-            self.conversations, names, prices, self.clock, self.identifiers, self.timeouts, "process-1"
-        )
+        intents = Intents(self.conversations, names, prices, self.clock, self.identifiers, self.timeouts, "process-1")
         outcomes = Outcomes(self.conversations, prices, self.clock, self.observer, self.background)
         self.sender = MessageSender(
             intents, outcomes, FakeProviders(*self.providers), self.retries, self.clock, FixedRandomness()

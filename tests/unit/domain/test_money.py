@@ -51,7 +51,7 @@ def exact(price, usage):
 def test_a_cost_is_the_true_one_rounded_up_by_less_than_a_pico_dollar(price, usage):
     cost = price.cost(usage)
     assert 0 <= Fraction(cost) - exact(price, usage) < PICO
-    assert cost.as_tuple().exponent == -12
+    assert cost.as_tuple().exponent >= -12
 
 
 @given(PRICES, usages(), st.integers(1, 5))

@@ -53,9 +53,7 @@ class BatchWriter:
     def __init__(self, connect: Callable[[], WriterConnection], options: GroupCommitOptions) -> None:
         self._connect = connect
         self._options = options
-        self._queue = AppendQueue(
-            max_appends=options.max_waiting_appends, max_bytes=options.max_waiting_bytes
-        )
+        self._queue = AppendQueue(max_appends=options.max_waiting_appends, max_bytes=options.max_waiting_bytes)
         self._thread: Thread | None = None
         self._starting = RLock()
         self._connection: WriterConnection | None = None

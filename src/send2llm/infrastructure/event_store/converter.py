@@ -42,7 +42,7 @@ def event_converter() -> Converter:
     converter.register_structure_hook(UUID, lambda stored, _: read_uuid(stored))
     converter.register_unstructure_hook(UUID, _as_it_is)
     converter.register_structure_hook(Decimal, lambda stored, _: Decimal(stored))
-    converter.register_unstructure_hook(Decimal, str)
+    converter.register_unstructure_hook(Decimal, write_decimal)
     converter.register_unstructure_hook(datetime, _in_utc)
     converter.register_structure_hook_factory(_is_optional, lambda hint: _optional_reader(hint, converter))
     converter.register_structure_hook_factory(_is_list_like, lambda hint: _tuple_reader(hint, converter))
@@ -55,6 +55,11 @@ def event_converter() -> Converter:
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def write_decimal(amount: Decimal) -> str:
+    """In plain digits: an exponent is exact too, but nobody wants to read ``0E-12`` dollars."""
+    return f"{amount:f}"
 
 
 def _in_utc(moment: datetime) -> datetime:

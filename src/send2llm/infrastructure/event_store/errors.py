@@ -15,6 +15,8 @@ catches them too::
 
 from eventsourcing.persistence import IntegrityError, OperationalError, PersistenceError
 
+from send2llm.domain.errors import ConfigurationError
+
 
 class AppendQueueFull(PersistenceError):
     """Too many appends, or too many bytes, wait for the database already. This one was not stored."""
@@ -24,7 +26,7 @@ class RecorderClosed(PersistenceError):
     """The recorder was closed and takes no more appends. This one was not stored."""
 
 
-class EventStoreMisconfigured(PersistenceError):
+class EventStoreMisconfigured(PersistenceError, ConfigurationError):
     """The database or the settings break a promise of the event store; the message says what to change."""
 
 

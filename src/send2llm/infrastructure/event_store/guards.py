@@ -76,9 +76,7 @@ def check_server(connection: psycopg.Connection[Any]) -> Sequence[ServerWarning]
     return [
         warning
         for warning in (
-            ServerWarning(
-                "fsync", fsync, "A crash of the machine can destroy the whole database; set fsync = on."
-            ),
+            ServerWarning("fsync", fsync, "A crash of the machine can destroy the whole database; set fsync = on."),
             ServerWarning(
                 "full_page_writes",
                 full_page_writes,

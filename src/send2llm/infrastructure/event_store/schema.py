@@ -111,9 +111,7 @@ class EventStoreSchema:
 
     def _own_statements(self) -> Sequence[Composed]:
         return (
-            SQL(_CREATE_HEADS).format(
-                heads=self._heads, digest_index=Identifier(f"{self.heads_table}_digest_idx")
-            ),
+            SQL(_CREATE_HEADS).format(heads=self._heads, digest_index=Identifier(f"{self.heads_table}_digest_idx")),
             self.append_function.create_statement,
             SQL(_CREATE_REFUSAL).format(
                 refusal=self._refusal,

@@ -96,6 +96,7 @@ class ServiceSupervisor:
         return {
             f"{prefix}BASE_URL": model.base_url,
             f"{prefix}MODELS": f'["{model.model_id}"]',
+            f"{prefix}ONLY_LISTED": "true",
             f"{prefix}FREE": "true",
         }
 

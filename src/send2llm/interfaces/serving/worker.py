@@ -23,6 +23,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )

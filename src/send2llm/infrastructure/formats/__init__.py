@@ -1,0 +1,1 @@
+"""Wire formats: pure conversion between JSON bodies and the domain, for both ends of a call."""
