@@ -13,6 +13,7 @@ import punq
 import structlog
 from eventsourcing.postgres import PostgresDatastore
 from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.exc import OperationalError
 
 from send2llm import __version__
 from send2llm.application.background import Background
@@ -55,6 +56,7 @@ from send2llm.infrastructure.providers.openai_compatible import OpenAICompatible
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
+from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.infrastructure.telemetry.observer import TelemetryObserver
@@ -77,6 +79,18 @@ def database_of(settings: Settings) -> ConnectionInfo:
             "which brings its own."
         )
     return ConnectionInfo.parse(settings.database_url.get_secret_value())
+
+
+def refuse_old_schema(database: ConnectionInfo) -> None:
+    """Raise ``ConfigurationError`` when migrations are missing; blocks."""
+    try:
+        missing = pending(database)
+    except OperationalError as error:
+        raise ConfigurationError(f"The database cannot be reached: {error.orig}") from None
+    if missing:
+        raise ConfigurationError(
+            f"The database is not up to date (missing: {', '.join(missing)}). Run `send2llm migrate` first."
+        )
 
 
 def projections() -> Sequence[Projection]:
@@ -165,6 +179,7 @@ class Service:
         return self.events.of_event(recorded.event).write(recorded.event)
 
     def _check_database(self) -> None:
+        refuse_old_schema(database_of(self.settings))
         with psycopg.connect(database_of(self.settings).dsn) as connection:
             for warning in check_server(connection):
                 logger.warning("database.not_durable", setting=warning.setting, value=warning.value)

@@ -59,6 +59,16 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     return b"".join(pieces)
 
 
+async def with_whole_body(receive: Receive, limit: int) -> Receive:
+    """Read the whole body, as ``read_body`` does, and give a ``receive`` that tells it again."""
+    unread = [{"type": "http.request", "body": await read_body(receive, limit), "more_body": False}]
+
+    async def receive_again() -> MutableMapping[str, Any]:
+        return unread.pop() if unread else await receive()
+
+    return receive_again
+
+
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than the {limit} bytes that are taken here (SEND2LLM_MAX_BODY_BYTES).")
 

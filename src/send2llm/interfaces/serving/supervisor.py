@@ -14,14 +14,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
 import structlog
 
-from send2llm.domain.errors import ConfigurationError
+from send2llm.bootstrap import database_of, refuse_old_schema
+from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.local_model import LocalModel, model_path
 from send2llm.infrastructure.postgres import EmbeddedPostgres, default_data_dir
 from send2llm.infrastructure.processes import ChildProcess, Supervision
@@ -37,6 +38,9 @@ logger = structlog.get_logger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 LOCAL_PROVIDER = "local"
+SIDE_DOOR_HOST = "127.0.0.1"
+LOOK_AFTER_POSTGRES_EVERY = 2.0
+"""Seconds."""
 
 
 class ServiceSupervisor:
@@ -70,11 +74,13 @@ class ServiceSupervisor:
 
     async def _start_database(self, stack: contextlib.AsyncExitStack) -> dict[str, str]:
         if self._settings.database_url is not None:
+            await asyncio.to_thread(refuse_old_schema, database_of(self._settings))
             return {}
         postgres = EmbeddedPostgres(self._data_dir)
         dsn = await asyncio.to_thread(postgres.start)
         stack.push_async_callback(asyncio.to_thread, postgres.stop)
         await asyncio.to_thread(migrate, postgres.connection_info)
+        await stack.enter_async_context(_kept_running(postgres))
         self._announce(f"PostgreSQL runs in {self._data_dir}")
         return {f"{ENV_PREFIX}DATABASE_URL": dsn}
 
@@ -110,24 +116,31 @@ class ServiceSupervisor:
                 "projector", _python(module), healthy=_always, environment=environment, supervision=watched
             )
             await stack.enter_async_context(projector)
-        module, descriptor = "send2llm.interfaces.serving.worker", listener.fileno()
-        metrics = Path(environment[MULTIPROCESS_VARIABLE])
-        workers = [
-            ChildProcess(
-                f"worker {number}",
-                _python(module, str(descriptor)),
-                healthy=lambda: _answers(listener),
-                environment=environment,
-                supervision=watched,
-                pass_fds=(descriptor,),
-                on_end=lambda pid: mark_process_dead(pid, metrics),
-            )
-            for number in range(1, self._settings.workers + 1)
-        ]
+        workers = []
+        for number in range(1, self._settings.workers + 1):
+            side_door = stack.enter_context(socket.create_server((SIDE_DOOR_HOST, 0)))
+            workers.append(_worker(number, listener, side_door, environment, watched))
         stack.push_async_callback(_stop_all, workers)
         async with asyncio.TaskGroup() as starting:
             for worker in workers:
                 starting.create_task(worker.start())
+
+
+def _worker(
+    number: int, listener: socket.socket, side_door: socket.socket, environment: dict[str, str], watched: Supervision
+) -> ChildProcess:
+    """A worker answers at the door that all share, and at one of its own, where its health is asked for."""
+    metrics = Path(environment[MULTIPROCESS_VARIABLE])
+    descriptors = listener.fileno(), side_door.fileno()
+    return ChildProcess(
+        f"worker {number}",
+        _python("send2llm.interfaces.serving.worker", *map(str, descriptors)),
+        healthy=lambda: _answers(side_door),
+        environment=environment,
+        supervision=watched,
+        pass_fds=descriptors,
+        on_end=lambda pid: mark_process_dead(pid, metrics),
+    )
 
 
 async def _stop_all(workers: Sequence[ChildProcess]) -> None:
@@ -144,11 +157,33 @@ async def _always() -> bool:
     return True
 
 
-async def _answers(listener: socket.socket) -> bool:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+async def _answers(side_door: socket.socket) -> bool:
+    url = f"http://{SIDE_DOOR_HOST}:{side_door.getsockname()[1]}/healthz"
     async with httpx2.AsyncClient(trust_env=False) as client:
-        return (await client.get(f"http://{shown}:{port}/healthz")).is_success
+        return (await client.get(url)).is_success
+
+
+@contextlib.asynccontextmanager
+async def _kept_running(postgres: EmbeddedPostgres) -> AsyncIterator[None]:
+    """While it is open, a server that died is started again; the workers wait for it meanwhile."""
+    enough = asyncio.Event()
+
+    async def look_after() -> None:
+        while not enough.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(enough.wait(), LOOK_AFTER_POSTGRES_EVERY)
+                return
+            try:
+                await asyncio.to_thread(postgres.start)
+            except Send2LLMError as error:
+                logger.error("postgres.does_not_start", reason=str(error))
+
+    looking = asyncio.create_task(look_after())
+    try:
+        yield
+    finally:
+        enough.set()
+        await looking  # not cancelled: a start under way in its thread would go on, and come after the stop
 
 
 def _refuse_open_doors(settings: Settings) -> None:

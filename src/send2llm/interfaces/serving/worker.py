@@ -1,4 +1,4 @@
-"""A worker process: answers HTTP on the socket that it inherits (``python -m ... FILE_DESCRIPTOR``)."""
+"""A worker process: answers HTTP on the sockets that it inherits (``python -m ... DESCRIPTOR ...``)."""
 
 import socket
 import sys
@@ -12,7 +12,7 @@ from send2llm.interfaces.serving.logs import log_as_set
 from send2llm.settings import Settings, load_settings
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
+def serve(settings: Settings, listeners: list[socket.socket]) -> None:
     """Answer requests until SIGTERM; running calls may end first."""
     service = build_service(settings)
     config = uvicorn.Config(
@@ -27,16 +27,16 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=listeners)
 
 
 def main() -> None:
     """What the supervisor starts."""
     settings = load_settings()
     end_with_parent(grace=settings.shutdown_seconds + 5)
-    listener = socket.socket(fileno=int(sys.argv[1]))
+    listeners = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:]]
     log_as_set(settings)
-    serve(settings, listener)
+    serve(settings, listeners)
 
 
 if __name__ == "__main__":
