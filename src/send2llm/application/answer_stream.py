@@ -1,5 +1,6 @@
 """An answer that comes piece by piece."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from send2llm.application.open_call import OpenCall, Reply
@@ -40,6 +41,7 @@ class AnswerStream:
                 self._next = await self._outcomes.timed(
                     self.call, self.call.patience.for_next_token(anext(self._rest, None))
                 )
+            completion = self._builder.completion()
         except CallerLeft:
             await self._close()
             await self._outcomes.interrupted(self.call, "client_disconnected", self._builder.partial())
@@ -48,12 +50,15 @@ class AnswerStream:
             await self._close()
             await self._outcomes.broken(self.call, error, self._builder.partial())
             raise
-        except BaseException:  # cancelled, or abandoned in mid-answer by whoever iterates: it cannot wait here
+        except (asyncio.CancelledError, GeneratorExit):  # abandoned by whoever iterates: it cannot wait here
             gone = self.call.patience.caller.gone
             reason: InterruptionReason = "client_disconnected" if gone else "shutdown"
             self._outcomes.interrupted_later(self.call, reason, self._builder.partial())
             raise
-        self.reply = await self._outcomes.received(self.call, self._builder.completion())
+        except Exception:  # our own mistake: even then the call must not stay open
+            self._outcomes.interrupted_later(self.call, "internal_error", self._builder.partial())
+            raise
+        self.reply = await self._outcomes.received(self.call, completion)
         if held:
             yield held
 

@@ -209,7 +209,8 @@ def _unsaid(conversation: Conversation, command: SendMessage) -> Sequence[Messag
     if not command.parts_only and 0 < said <= len(messages) and _chain(messages[:said])[-1] == conversation.digest:
         return messages[said:]
     # The transcript may end with just these messages, unanswered: the caller tries again after a failure.
-    return () if conversation.messages[-len(messages) :] == list(messages) else messages
+    tail = conversation.messages[-len(messages) :]
+    return () if messages[-1].role != "assistant" and tail == list(messages) else messages
 
 
 def _request_digest(command: SendMessage) -> str:

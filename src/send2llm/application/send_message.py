@@ -87,6 +87,9 @@ class MessageSender:
         except StoreUnavailable:
             self._outcomes.interrupted_later(call, "store_unavailable")
             raise
+        except Exception:  # our own mistake, or an adapter's: even then the call must not stay open
+            self._outcomes.interrupted_later(call, "internal_error")
+            raise
 
     async def _first_answer(self, call: OpenCall, ask: Callable[[Provider], Awaitable[T]]) -> T:
         for candidate in call.decision.candidates:

@@ -12,7 +12,9 @@ from send2llm.domain.completion import Answer, Parameters, Usage
 from send2llm.domain.message import JsonObject, Message, no_extras
 from send2llm.domain.routing import Decision
 
-InterruptionReason = Literal["client_disconnected", "provider_failed", "process_gone", "shutdown", "store_unavailable"]
+InterruptionReason = Literal[
+    "internal_error", "client_disconnected", "provider_failed", "process_gone", "shutdown", "store_unavailable"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

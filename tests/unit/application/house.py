@@ -77,6 +77,11 @@ class House:
         command = self.command(*messages, streaming=True, **more)
         return await self.sender.stream(command, self.caller, self.context())
 
+    async def streamed(self, *messages: Message, **more: object):
+        """A stream, read to its end; what it was handed over in."""
+        stream = await self.stream(*messages, **more)
+        return [batch async for batch in stream.batches()]
+
     @property
     def topics(self) -> list[str]:
         return [event.topic.removeprefix("conversation.") for event in self.conversations.events]

@@ -7,7 +7,7 @@ from house import House, assistant, user
 
 from send2llm.application.patience import CallerLeft, Timeouts
 from send2llm.application.retries import RetryPolicy
-from send2llm.domain.completion import Usage
+from send2llm.domain.completion import Delta, Usage
 from send2llm.domain.conversation_events import (
     AttemptFailed,
     CompletionFailed,
@@ -21,6 +21,7 @@ from send2llm.domain.errors import (
     ConversationIsClosed,
     ConversationNotFound,
     IdempotencyKeyReused,
+    MalformedReply,
     Overloaded,
     ProviderTimedOut,
     RateLimited,
@@ -466,3 +467,39 @@ async def test_the_report_tells_our_own_time_from_the_providers(house):
     report = house.observer.calls[-1]
     assert report.upstream == pytest.approx(2.0)
     assert report.duration == pytest.approx(2.0)
+
+
+class Buggy(FakeProvider):
+    """An adapter with a mistake in it."""
+
+    async def complete(self, call):
+        raise KeyError("choices")
+
+    async def stream(self, call):
+        yield [Delta(text="one")]
+        raise KeyError("choices")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_mistake_of_ours_leaves_no_call_open(streaming):
+    house = House([Buggy("fake")])
+
+    with pytest.raises(KeyError):
+        await (house.streamed(user("Hi")) if streaming else house.complete(user("Hi")))
+
+    await house.background.drain(10)
+    assert house.last(CompletionInterrupted).reason == "internal_error"
+
+
+async def test_a_stream_with_no_answer_in_it_is_a_broken_one(house):
+    class Empty(FakeProvider):
+        async def stream(self, call):
+            yield [Delta(usage=Usage(1, 0))]
+
+    house = House([Empty("fake")])
+    stream = await house.stream(user("Hi"))
+
+    with pytest.raises(MalformedReply):
+        [batch async for batch in stream.batches()]
+
+    assert house.topics[-2:] == ["attempt_failed", "completion_interrupted"]

@@ -37,6 +37,7 @@ LEVELS: Final = {
 QUIET: Final = {
     "uvicorn.access": "warning",
     "httpx": "warning",
+    "alembic": "warning",
     "httpx2": "warning",
     "aiohttp.access": "warning",
 }

@@ -7,9 +7,11 @@ def migrate() -> None:
     """Bring the database's tables up to date; safe while the service runs, and safe to repeat."""
     from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
     from send2llm.infrastructure.read_models.migration import migrate as bring_up_to_date
+    from send2llm.interfaces.serving.logs import log_as_set
     from send2llm.settings import load_settings
 
     settings = load_settings()
+    log_as_set(settings)
     if settings.database_url is not None:
         bring_up_to_date(ConnectionInfo.parse(settings.database_url.get_secret_value()))
     else:
