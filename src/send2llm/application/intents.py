@@ -10,8 +10,9 @@ from send2llm.application.context import Context
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.patience import Caller, Patience, Timeouts
 from send2llm.application.ports import Clock, Conversations, Identifiers, PriceBook
+from send2llm.application.told import Told
 from send2llm.domain.completion import Completion, Parameters
-from send2llm.domain.conversation import EMPTY_TRANSCRIPT, Conversation
+from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import CompletionReceived, CompletionRequested
 from send2llm.domain.errors import (
     CompletionInProgress,
@@ -21,7 +22,7 @@ from send2llm.domain.errors import (
     StaleConversation,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
-from send2llm.domain.message import JsonObject, Message, no_extras, transcript_digest
+from send2llm.domain.message import JsonObject, Message, no_extras
 from send2llm.domain.routing import Decision, ModelNames
 
 
@@ -78,6 +79,10 @@ class Intents:
                 break
             except StaleConversation:
                 continue
+            except CompletionInProgress:
+                if attempt:
+                    raise
+                continue  # what was known here may be old
         if isinstance(conversation, Reply):
             return conversation
         if conversation is None:
@@ -140,29 +145,32 @@ class Intents:
         self, command: SendMessage, conversation_id: UUID | None, context: Context, *, fresh: bool
     ) -> tuple[Conversation, Sequence[Message]]:
         """The conversation that the call belongs to, and those of its messages that are new to it."""
+        told = Told(command.messages)
         if conversation_id is not None:
             conversation = await self._conversations.load(conversation_id, fresh=fresh)
-            return conversation, _unsaid(conversation, command)
-        if any(message.role == "assistant" for message in command.messages):
-            continued = await self._continued(command.messages, context, fresh=fresh)
+            return conversation, told.unsaid(conversation, all_new=command.parts_only)
+        if told.answered:
+            continued = await self._continued(told, context, fresh=fresh)
             if continued is not None:
-                return continued, _unsaid(continued, command)
+                return continued, told.unsaid(continued, all_new=False)
         return Conversation.start(self._identifiers.new(), labels=command.labels), command.messages
 
-    async def _continued(self, messages: Sequence[Message], context: Context, *, fresh: bool) -> Conversation | None:
-        """The conversation that these messages go on with: said so far is all, or all up to the last answer."""
-        chain = _chain(messages)
-        answered = max(n for n, message in enumerate(messages, 1) if message.role == "assistant")
-        found = await self._conversations.find([chain[-1], chain[answered - 1]], context.tenant)
+    async def _continued(self, told: Told, context: Context, *, fresh: bool) -> Conversation | None:
+        """The conversation that the messages go on with.
+
+        One that has moved on meanwhile, or is busy, is left alone: the call becomes a branch of its own.
+        """
+        found = await self._conversations.find(told.earlier_transcripts, context.tenant)
         if found is None:
             return None
         try:
             conversation = await self._conversations.load(found, fresh=fresh)
         except ConversationNotFound:
             return None
-        # A conversation that has moved on meanwhile is left alone: this call becomes a branch of its own.
-        busy = conversation.awaited is not None or conversation.closed
-        return None if busy or conversation.digest not in chain else conversation
+        free = conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation)
+        if not free and not fresh:
+            return await self._continued(told, context, fresh=True)  # what was known here may be old
+        return conversation if free else None
 
     async def _answered(self, claimed: IdempotencyKeyClaimed, digest: str) -> Reply | None:
         if claimed.request_digest != digest:
@@ -194,27 +202,8 @@ class Intents:
         )
 
 
-def _chain(messages: Sequence[Message]) -> list[bytes]:
-    """The digest of the transcript after each of the messages."""
-    digests, digest = [], EMPTY_TRANSCRIPT
-    for message in messages:
-        digest = transcript_digest(digest, message)
-        digests.append(digest)
-    return digests
-
-
-def _unsaid(conversation: Conversation, command: SendMessage) -> Sequence[Message]:
-    """Those of the messages that the transcript does not hold yet."""
-    messages, said = command.messages, len(conversation.messages)
-    if not command.parts_only and 0 < said <= len(messages) and _chain(messages[:said])[-1] == conversation.digest:
-        return messages[said:]
-    # The transcript may end with just these messages, unanswered: the caller tries again after a failure.
-    tail = conversation.messages[-len(messages) :]
-    return () if messages[-1].role != "assistant" and tail == list(messages) else messages
-
-
 def _request_digest(command: SendMessage) -> str:
     """What makes two requests the same: the model, the messages and the conversation."""
-    digest = _chain(command.messages)[-1] if command.messages else b""
+    digest = Told(command.messages).digests[-1]
     words = f"{command.model}\n{command.conversation_id}\n{command.parameters!r}".encode("utf-8", "backslashreplace")
     return blake2b(digest + words, digest_size=16).hexdigest()
