@@ -141,7 +141,7 @@ class Service:
         self._stack.push_async_callback(asyncio.to_thread, self._registered.stop)
         self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
         recovering = asyncio.create_task(self._keep_recovering())
-        self._stack.callback(recovering.cancel)
+        self._stack.push_async_callback(_end, recovering)
 
     async def stop(self) -> None:
         """Finish what goes on in the background, and close everything."""
@@ -193,6 +193,8 @@ class Service:
                     logger.info("calls_recovered", interrupted=len(recovery.interrupted))
             except StoreUnavailable:
                 logger.warning("recovery.database_away")
+            except Exception:  # whatever it was, the next look may succeed, and nobody else would look
+                logger.exception("recovery.failed")
             await asyncio.sleep(RECOVER_EVERY)
 
 
@@ -252,6 +254,12 @@ def build_service(settings: Settings) -> Service:
     container.register(Service)
     service: Service = container.resolve(Service)
     return service
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that never ends by itself, and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:

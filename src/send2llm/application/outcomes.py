@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import TypeVar
 
@@ -63,10 +64,18 @@ class Outcomes:
             response_id=completion.response_id,
             response_model=completion.response_model,
         )
-        await self._store(call, lambda conversation: conversation.receive_completion(event))
-        finish_reason = completion.answers[0].finish_reason
-        estimated = completion.usage is None
-        self._report(call, "received", usage=usage, estimated=estimated, cost=cost, finish_reason=finish_reason)
+        await self._store(
+            call,
+            lambda conversation: conversation.receive_completion(event),
+            lambda: self._report(
+                call,
+                "received",
+                usage=usage,
+                estimated=completion.usage is None,
+                cost=cost,
+                finish_reason=completion.answers[0].finish_reason,
+            ),
+        )
         return Reply(
             conversation_id=call.conversation_id,
             completion_id=call.completion_id,
@@ -87,8 +96,11 @@ class Outcomes:
             attempts=call.attempts,
             duration=self._since(call),
         )
-        await self._store(call, lambda conversation: conversation.fail_completion(event))
-        self._report(call, "failed", error=error.code)
+        await self._store(
+            call,
+            lambda conversation: conversation.fail_completion(event),
+            lambda: self._report(call, "failed", error=error.code),
+        )
 
     async def interrupted(
         self, call: OpenCall, reason: InterruptionReason, partial: Completion | None = None, error: str | None = None
@@ -114,9 +126,14 @@ class Outcomes:
             price_version=version,
             assumed=assumed,
         )
-        await self._store(call, lambda conversation: conversation.interrupt_completion(event))
         estimated = partial is not None and not partial.usage
-        self._report(call, "interrupted", error=error or reason, usage=usage, estimated=estimated, cost=cost)
+        await self._store(
+            call,
+            lambda conversation: conversation.interrupt_completion(event),
+            lambda: self._report(
+                call, "interrupted", error=error or reason, usage=usage, estimated=estimated, cost=cost
+            ),
+        )
 
     async def broken(self, call: OpenCall, error: ProviderError, partial: Completion | None) -> None:
         """The stream broke after the caller had got its beginning, so that no other provider can take over."""
@@ -125,7 +142,14 @@ class Outcomes:
 
     def interrupted_later(self, call: OpenCall, reason: InterruptionReason, partial: Completion | None = None) -> None:
         """As ``interrupted``, for a task that is being cancelled, or cannot store anything now."""
-        self._background.run(self._keep_trying(lambda: self.interrupted(call, reason, partial)))
+        self._background.run(self._interrupted_quietly(call, reason, partial))
+
+    async def _interrupted_quietly(
+        self, call: OpenCall, reason: InterruptionReason, partial: Completion | None
+    ) -> None:
+        # What cannot be stored at once is tried again elsewhere; an outcome that is there already stays.
+        with suppress(StoreUnavailable, Conflict, NotFound):
+            await self.interrupted(call, reason, partial)
 
     async def attempt_failed(self, call: OpenCall, error: ProviderError, retry_in: float | None) -> None:
         """One attempt failed; ``retry_in`` seconds the same provider is asked again, if not ``None``."""
@@ -140,19 +164,21 @@ class Outcomes:
             status=error.status,
             duration=round(self._clock.monotonic() - call.attempt_started, 6),
         )
-        await self._store(call, lambda conversation: conversation.fail_attempt(event))
-        self._observer.attempt_failed(
-            AttemptReport(
-                correlation_id=call.context.correlation_id,
-                provider=event.provider,
-                model=event.model,
-                attempt=event.attempt,
-                error=event.error,
-                retryable=event.retryable,
-                status=event.status,
-                duration=event.duration,
-                retry_in=retry_in,
-            )
+        report = AttemptReport(
+            correlation_id=call.context.correlation_id,
+            provider=event.provider,
+            model=event.model,
+            attempt=event.attempt,
+            error=event.error,
+            retryable=event.retryable,
+            status=event.status,
+            duration=event.duration,
+            retry_in=retry_in,
+        )
+        await self._store(
+            call,
+            lambda conversation: conversation.fail_attempt(event),
+            lambda: self._observer.attempt_failed(report),
         )
 
     async def timed(self, call: OpenCall, wait: Awaitable[T]) -> T:
@@ -186,21 +212,26 @@ class Outcomes:
         """The first piece of the answer itself came."""
         call.time_to_first_token = self._since(call)
 
-    async def _store(self, call: OpenCall, command: Callable[[Conversation], None]) -> None:
-        try:
+    async def _store(self, call: OpenCall, command: Callable[[Conversation], None], report: Callable[[], None]) -> None:
+        """Store what ``command`` records, then ``report`` it: now, or as soon as the store is back."""
+
+        async def store() -> None:
             await change(self._conversations, call.conversation_id, call.context, command)
-        except StoreUnavailable:
-            self._background.run(
-                self._keep_trying(lambda: change(self._conversations, call.conversation_id, call.context, command))
-            )
+            report()
+
+        try:
+            await store()
+        except (StoreUnavailable, StaleConversation):
+            self._background.run(self._keep_trying(store))
             raise
 
-    async def _keep_trying(self, store: Callable[[], Awaitable[object]]) -> None:
+    async def _keep_trying(self, store: Callable[[], Awaitable[None]]) -> None:
         while True:
+            await self._clock.sleep(RETRY_EVERY)
             try:
                 await store()
             except (StoreUnavailable, StaleConversation):
-                await self._clock.sleep(RETRY_EVERY)
+                continue
             except (Conflict, NotFound):
                 return  # it has its outcome already, or was never stored: there is nothing to add
             except Send2LLMError:

@@ -20,7 +20,7 @@ from send2llm.application.patience import Caller, CallerLeft
 from send2llm.application.ports import Clock, Provider, Providers, Randomness
 from send2llm.application.retries import RetryPolicy
 from send2llm.domain.completion import Delta
-from send2llm.domain.errors import ProviderError, StoreUnavailable, StreamBroken
+from send2llm.domain.errors import ProviderError, Send2LLMError, StoreUnavailable, StreamBroken
 
 T = TypeVar("T")
 
@@ -57,7 +57,13 @@ class MessageSender:
         completion = await self._ask(
             call, lambda provider: call.patience.for_all(provider.complete(call.provider_call()))
         )
-        return await self._outcomes.received(call, completion)
+        try:
+            return await self._outcomes.received(call, completion)
+        except Send2LLMError:
+            raise
+        except Exception:  # an answer that cannot be stored, say: the call must not stay open
+            self._outcomes.interrupted_later(call, "internal_error")
+            raise
 
     async def stream(self, command: SendMessage, caller: Caller, context: Context) -> AnswerStream | Reply:
         """Send, and return as soon as an answer begins; what fails before that is tried again and raised as above.

@@ -259,8 +259,6 @@ class _Uvicorn(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # lets them notice
-        for listening in self.servers:
-            await listening.wait_closed()
 
 
 def _uvicorn(app: FakeOpenAIServer) -> _Uvicorn:
@@ -274,7 +272,7 @@ def _uvicorn(app: FakeOpenAIServer) -> _Uvicorn:
 async def running(app: FakeOpenAIServer) -> AsyncIterator[str]:
     """Run it on a free loopback port, on the loop of the test; gives the ``base_url`` for an SDK."""
     server = _uvicorn(app)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with _listener() as listener:
         await server.begin(listener)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
@@ -282,11 +280,16 @@ async def running(app: FakeOpenAIServer) -> AsyncIterator[str]:
             await server.end()
 
 
+def _listener() -> socket.socket:
+    """A listening socket that knows that it speaks TCP; without that asyncio leaves Nagle's delay on."""
+    return socket.socket(fileno=socket.create_server(("127.0.0.1", 0)).detach())
+
+
 @contextlib.contextmanager
 def running_in_thread(app: FakeOpenAIServer) -> Iterator[str]:
     """As ``running``, for tests without a loop. Gates cannot be used: they belong to one loop."""
     server = _uvicorn(app)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with _listener() as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake-openai")
         thread.start()
         try:

@@ -4,16 +4,18 @@ What a test does stays, so it looks at what is new, and talks of its own things 
 """
 
 import io
+import json
 import logging
 import os
+import socket
 import warnings
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 import structlog
-from gateway import MODEL, Gateway, serving, settings_for
 
+from gateway import MODEL, Gateway, serving, settings_for
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.telemetry.logging import configure_logging
 from send2llm.testing.openai_server import FakeOpenAIServer, running
@@ -40,10 +42,16 @@ async def provider_url(shared_provider: FakeOpenAIServer) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """The address of a provider that is down: the port is taken, so that nobody else gets it, and does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+
+
 @pytest.fixture(scope="module")
-def module_database(
-    postgres_server: TestDatabaseServer, migrated_template: ConnectionInfo
-) -> Iterator[ConnectionInfo]:
+def module_database(postgres_server: TestDatabaseServer, migrated_template: ConnectionInfo) -> Iterator[ConnectionInfo]:
     info = postgres_server.create_database(migrated_template)
     yield info
     postgres_server.drop(info)
@@ -51,13 +59,13 @@ def module_database(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_gateway(
-    clean_environment: None, module_database: ConnectionInfo, provider_url: str
+    clean_environment: None, all_logs: io.BytesIO, module_database: ConnectionInfo, provider_url: str
 ) -> AsyncIterator[Gateway]:
     async with serving(settings_for(module_database, provider_url)) as gateway:
         yield gateway
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def provider(shared_provider: FakeOpenAIServer) -> FakeOpenAIServer:
     """The provider, with no memory of earlier tests."""
     shared_provider.script()
@@ -74,8 +82,26 @@ async def gateway(shared_gateway: Gateway, provider: FakeOpenAIServer) -> Gatewa
 
 
 @pytest.fixture
-def log_output() -> Iterator[io.BytesIO]:
-    """All that is logged, at the most talkative level; logging is global to the process and put back afterwards."""
+def expected_errors() -> frozenset[str]:
+    """Events that a test's service may log as errors."""
+    return frozenset()
+
+
+@pytest.fixture(autouse=True)
+def log(all_logs: io.BytesIO, expected_errors: frozenset[str]) -> Iterator[io.BytesIO]:
+    """What the test logs, at the most talkative level; no test may make the service log an error unexpectedly."""
+    all_logs.seek(0)
+    all_logs.truncate()
+    yield all_logs
+    lines = [json.loads(line) for line in all_logs.getvalue().splitlines() if b'"level":"error"' in line]
+    # When the fake provider breaks off in the middle, it is its server that complains.
+    errors = [line for line in lines if "_Cut" not in {one["exc_type"] for one in line.get("exception", [])}]
+    assert {line["event"] for line in errors} <= expected_errors, errors
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_logs() -> Iterator[io.BytesIO]:
+    """Logging as in the service; it is global to the process, and put back afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     thresholds = {name: logging.getLogger(name).level for name in root.manager.loggerDict}

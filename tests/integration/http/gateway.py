@@ -18,7 +18,6 @@ from send2llm.bootstrap import build_projector, build_service
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.interfaces.http.app import create_app
 from send2llm.settings import ProviderSettings, RetrySettings, Settings
-from send2llm.testing.openai_server import FakeOpenAIServer
 
 PROVIDER_KEY = "sk-provider-0123456789"
 MODEL = "fake-model-1"
@@ -112,7 +111,7 @@ class Gateway:
 
         async def complete() -> bool:
             listed = (await self.api.get("/api/projections")).json()["data"]
-            return all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
+            return bool(listed) and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
 
         await soon(complete)
 
@@ -175,8 +174,7 @@ async def _running(config: uvicorn.Config, listener: socket.socket) -> AsyncIter
             listening.close()
         for connection in list(server.server_state.connections):
             connection.shutdown()
-        while server.server_state.connections or server.server_state.tasks:
-            await asyncio.sleep(0.001)
+        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
         await server.lifespan.shutdown()
 
 

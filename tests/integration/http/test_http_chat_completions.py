@@ -5,10 +5,10 @@ import json
 from uuid import UUID
 
 import pytest
-from gateway import HELLO, MODEL, PROVIDER_KEY, Gateway
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from gateway import HELLO, MODEL, PROVIDER_KEY, Gateway
 from send2llm.testing.openai_server import DONE, FakeOpenAIServer, Reply, StreamReply, chunk, completion, event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

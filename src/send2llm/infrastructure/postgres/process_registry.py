@@ -85,7 +85,9 @@ class RegisteredProcess:
                 ) as connection:
                     self._hold(connection)
             except psycopg.OperationalError as error:
-                log.warning("process.registration_lost", error=type(error).__name__)
+                if self._held or not self._settled.is_set():  # once, not for every try to come back
+                    log.warning("process.registration_lost", error=type(error).__name__)
+                self._held = False
                 self._settled.set()
                 self._stop.wait(RECONNECT_SECONDS)
             finally:

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, ConversationId, Url
 from send2llm.interfaces.cli.output import note, write_json
-from send2llm.interfaces.cli.service import DEFAULT_URL, connect
+from send2llm.interfaces.cli.service import DEFAULT_URL
 
 Reason = Annotated[str, typer.Option(help="Why.")]
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.errors import ConnectionLost, ServiceUnreachable
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import local_time, note, warn, write_columns, write_json_line
-from send2llm.interfaces.cli.service import DEFAULT_URL, connect
+from send2llm.interfaces.cli.service import DEFAULT_URL
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument, ServiceClient

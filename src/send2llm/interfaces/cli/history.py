@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import (
     count,
@@ -15,7 +16,7 @@ from send2llm.interfaces.cli.output import (
     usd,
     write_json,
 )
-from send2llm.interfaces.cli.service import DEFAULT_URL, connect
+from send2llm.interfaces.cli.service import DEFAULT_URL
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument, ServiceClient

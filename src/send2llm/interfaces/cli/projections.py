@@ -1,8 +1,9 @@
 """``send2llm projections``: how far the read models have come."""
 
+from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import count, show_table, write_json
-from send2llm.interfaces.cli.service import DEFAULT_URL, connect
+from send2llm.interfaces.cli.service import DEFAULT_URL
 
 
 def projections(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from send2llm.interfaces.cli.asking import Asking
+from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.last_conversation import LastConversation, recall, remember
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import count, message_text, note, usd, warn, write, write_json
 from send2llm.interfaces.cli.prompt import read_prompt
-from send2llm.interfaces.cli.service import DEFAULT_URL, connect
+from send2llm.interfaces.cli.service import DEFAULT_URL
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument, ServiceClient

@@ -13,8 +13,6 @@ from send2llm.interfaces.cli.errors import CommandFailed, ConnectionLost, Servic
 if TYPE_CHECKING:
     import httpx2
 
-    from send2llm.interfaces.cli.client import ServiceClient
-
 DEFAULT_URL = "http://127.0.0.1:8484"
 """Where ``send2llm serve`` listens when nobody says otherwise."""
 
@@ -25,13 +23,6 @@ READ_TIMEOUT = 660.0
 """Seconds; the service itself gives up on a call after ten minutes, and says so."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-def connect(url: str) -> "ServiceClient":
-    """A client of the service at ``url``, to be used as a context manager."""
-    from send2llm.interfaces.cli.client import ServiceClient
-
-    return ServiceClient(url)
 
 
 def base_url(url: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Route
 
 from send2llm import __version__
 from send2llm.bootstrap import Service
@@ -22,9 +23,11 @@ def create_app(service: Service) -> Front:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await service.start()
-        yield
-        await service.stop()
+        try:
+            await service.start()
+            yield
+        finally:
+            await service.stop()
 
     app = FastAPI(
         title="Send2LLM",
@@ -41,6 +44,9 @@ def create_app(service: Service) -> Front:
     describe_hot_routes(app)
     chat_completions = ChatCompletions(service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
     hot = {"/v1/chat/completions": chat_completions, "/chat/completions": chat_completions}
+    for path, endpoint in hot.items():
+        # The front calls them past FastAPI; here they stand so that other methods are refused by name.
+        app.router.routes.append(Route(path, endpoint, methods=["POST"], include_in_schema=False))
     key = service.settings.api_key
     return Front(
         app,
@@ -64,8 +70,9 @@ def _view(error: Exception) -> ErrorView:
     if isinstance(error, RequestValidationError):
         return ErrorView.of(_invalid(error))
     if isinstance(error, StarletteHTTPException):
-        code = "not_found" if error.status_code == 404 else "http_error"
-        return ErrorView(error.status_code, "invalid_request_error", code, str(error.detail), None, ())
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+        return ErrorView(error.status_code, "invalid_request_error", code, str(error.detail), None, headers)
     return ErrorView.of(error)
 
 

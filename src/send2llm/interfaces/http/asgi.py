@@ -14,6 +14,7 @@ import orjson
 
 from send2llm.application.patience import Caller
 from send2llm.domain.errors import InvalidRequest
+from send2llm.infrastructure.formats.depth import DEEPEST, is_too_deep
 from send2llm.interfaces.http.errors import BodyTooLarge
 
 Scope = MutableMapping[str, Any]
@@ -73,10 +74,18 @@ def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than the {limit} bytes that are taken here (SEND2LLM_MAX_BODY_BYTES).")
 
 
+def parse_json(body: bytes) -> Any:
+    """The value that the body is, if it is JSON that can be written again too; raises ``orjson.JSONDecodeError``."""
+    value = orjson.loads(body)
+    if is_too_deep(body, value):
+        raise orjson.JSONDecodeError(f"nested more than {DEEPEST} levels deep", "", 0)
+    return value
+
+
 def parse_json_object(body: bytes) -> dict[str, Any]:
     """The JSON object that the body is; raises ``InvalidRequest``."""
     try:
-        value = orjson.loads(body)
+        value = parse_json(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
@@ -115,6 +124,9 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._task.cancel()
+        # The task keeps its error, that its frames, and these this object: without the way back nothing of a call
+        # has to wait for the garbage collector.
+        del self._task
 
     async def _look(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -59,7 +59,7 @@ class GiveFeedback(_Body):
     """Judge one answer, or the whole conversation when no ``completion_id`` is given."""
 
     completion_id: UUID | None = None
-    score: Decimal = Field(ge=-1, le=1)
+    score: Decimal = Field(ge=-1, le=1, max_digits=20, decimal_places=18)  # a database holds no endless fraction
     comment: str = Field(default="", max_length=10_000)
 
 

@@ -18,10 +18,13 @@ from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, Sen
 from send2llm.interfaces.http.chat_completions import read_idempotency_key
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.message_stream import MessageStream
+from send2llm.interfaces.http.strict_json import StrictJsonRoute
 
 LARGEST_EVENT_PAGE = 1000
+LONGEST_VERSION = 20
+"""Digits; no stream gets that long."""
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"])
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=StrictJsonRoute)
 
 
 @router.post("", status_code=201, summary="Start a conversation")
@@ -136,7 +139,7 @@ async def close(
 
 def _moment(text: str) -> int | datetime:
     """``at``: a version, or an RFC 3339 time with its offset."""
-    if text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= LONGEST_VERSION:
         return int(text)
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign in a query string means a space

@@ -25,6 +25,7 @@ from send2llm.interfaces.http.asgi import (
     Send,
     refuse_large_body,
     send_answer,
+    with_whole_body,
 )
 from send2llm.interfaces.http.errors import ErrorView, Unauthorized
 
@@ -80,6 +81,9 @@ class Front:
                 self._authenticate(headers)
             refuse_large_body(scope, self._max_body_bytes)
             endpoint = self._hot.get(path) if scope["method"] == "POST" else None
+            if endpoint is None:
+                # The hot routes keep the limit by themselves; FastAPI reads what comes.
+                receive = await with_whole_body(receive, self._max_body_bytes)
             await (endpoint or self._app)(scope, receive, answer)
         except (CallerLeft, ClientDisconnected):
             answer.status = answer.status or 499

@@ -17,7 +17,7 @@ async def events(
     service: TheService,
     after: Annotated[int, Query(ge=0, description="The last position that you have seen.")] = 0,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 100,
-    topic: str | None = None,
+    topic: Annotated[str | None, Query(pattern=r"^[\w.]+$", max_length=200)] = None,
 ) -> Response:
     """Ask again with the last position that you have seen: nothing is ever passed by."""
     recorded = await service.feed.read(after, limit, topic)

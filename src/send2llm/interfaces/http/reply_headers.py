@@ -5,6 +5,8 @@ from decimal import Decimal
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.interfaces.http.asgi import Headers
 
+_PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))
+
 
 def reply_headers(reply: Reply, overhead: float) -> Headers:
     """Headers of a whole answer; ``overhead`` are the seconds that were not spent waiting for providers."""
@@ -40,4 +42,4 @@ def _headers(conversation_id: str, provider: str, model: str, attempts: int, ove
 
 def _safe(text: str) -> bytes:
     """Printable ASCII: a model's name comes from the caller and must not break out of its header."""
-    return bytes(byte if 32 <= byte < 127 else 63 for byte in text.encode())
+    return text.encode().translate(_PRINTABLE)

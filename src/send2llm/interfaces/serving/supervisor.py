@@ -14,7 +14,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,6 +71,7 @@ class ServiceSupervisor:
             host, port = listener.getsockname()[:2]
             self._announce(f"Send2LLM answers at http://{host}:{port} (its API is described at /docs)")
             await stop.wait()
+            listener.close()  # who comes now is refused by the last worker to close it, not left waiting at the door
             self._announce("Stopping: running calls may end first.")
 
     async def _start_database(self, stack: contextlib.AsyncExitStack) -> dict[str, str]:
@@ -116,10 +118,13 @@ class ServiceSupervisor:
                 "projector", _python(module), healthy=_always, environment=environment, supervision=watched
             )
             await stack.enter_async_context(projector)
+        # One for all checks: to make a client costs more than all that they ask.
+        client = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False))
         workers = []
         for number in range(1, self._settings.workers + 1):
             side_door = stack.enter_context(socket.create_server((SIDE_DOOR_HOST, 0)))
-            workers.append(_worker(number, listener, side_door, environment, watched))
+            healthy = partial(_answers, client, side_door)
+            workers.append(_worker(number, (listener, side_door), healthy, environment, watched))
         stack.push_async_callback(_stop_all, workers)
         async with asyncio.TaskGroup() as starting:
             for worker in workers:
@@ -127,15 +132,19 @@ class ServiceSupervisor:
 
 
 def _worker(
-    number: int, listener: socket.socket, side_door: socket.socket, environment: dict[str, str], watched: Supervision
+    number: int,
+    doors: tuple[socket.socket, socket.socket],
+    healthy: Callable[[], Awaitable[bool]],
+    environment: dict[str, str],
+    watched: Supervision,
 ) -> ChildProcess:
     """A worker answers at the door that all share, and at one of its own, where its health is asked for."""
     metrics = Path(environment[MULTIPROCESS_VARIABLE])
-    descriptors = listener.fileno(), side_door.fileno()
+    descriptors = [door.fileno() for door in doors]
     return ChildProcess(
         f"worker {number}",
         _python("send2llm.interfaces.serving.worker", *map(str, descriptors)),
-        healthy=lambda: _answers(side_door),
+        healthy=healthy,
         environment=environment,
         supervision=watched,
         pass_fds=descriptors,
@@ -157,10 +166,9 @@ async def _always() -> bool:
     return True
 
 
-async def _answers(side_door: socket.socket) -> bool:
+async def _answers(client: httpx2.AsyncClient, side_door: socket.socket) -> bool:
     url = f"http://{SIDE_DOOR_HOST}:{side_door.getsockname()[1]}/healthz"
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        return (await client.get(url)).is_success
+    return (await client.get(url)).is_success
 
 
 @contextlib.asynccontextmanager

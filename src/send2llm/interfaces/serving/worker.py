@@ -1,5 +1,6 @@
 """A worker process: answers HTTP on the sockets that it inherits (``python -m ... DESCRIPTOR ...``)."""
 
+import gc
 import socket
 import sys
 
@@ -10,6 +11,9 @@ from send2llm.infrastructure.processes import end_with_parent
 from send2llm.interfaces.http.app import create_app
 from send2llm.interfaces.serving.logs import log_as_set
 from send2llm.settings import Settings, load_settings
+
+COLLECTIONS = (10_000, 10, 50)
+"""New objects until the young ones are looked at, such looks until the middle-aged are, and of these until all are."""
 
 
 def serve(settings: Settings, listeners: list[socket.socket]) -> None:
@@ -27,7 +31,19 @@ def serve(settings: Settings, listeners: list[socket.socket]) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
+    _spare_the_collector()
     uvicorn.Server(config).run(sockets=listeners)
+
+
+def _spare_the_collector() -> None:
+    """Look for garbage less often: calls leave none that needs looking for, and a full look stops all of them.
+
+    It takes a quarter of a second when the cache is full of conversations. What fails leaves some (errors know their
+    frames), so it is not switched off.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
 
 
 def main() -> None:

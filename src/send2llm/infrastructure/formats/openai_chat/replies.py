@@ -11,6 +11,7 @@ from send2llm.domain.completion import Answer, Completion
 from send2llm.domain.completion_builder import ASSUMED_FINISH_REASON
 from send2llm.domain.errors import MalformedReply
 from send2llm.domain.message import Message
+from send2llm.infrastructure.formats.depth import DEEPEST, is_too_deep
 from send2llm.infrastructure.formats.fields import Body, WrongFieldError, an_object, missing, optional_string
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT, read_assistant
 from send2llm.infrastructure.formats.openai_chat.usage import read_cost, read_usage, write_usage
@@ -25,6 +26,8 @@ def parse_reply(body: bytes) -> Body:
         raise MalformedReply(f"The provider's reply is not JSON: {error.msg} at character {error.pos}.") from None
     if not isinstance(parsed, dict):
         raise MalformedReply("The provider's reply is JSON, but not an object.")
+    if is_too_deep(body, parsed):
+        raise MalformedReply(f"The provider's reply is nested more than {DEEPEST} levels deep.")
     return parsed
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from send2llm.domain.completion import Usage
 from send2llm.infrastructure.formats.fields import Body
 
+MOST_TOKENS = 10**12
+"""A report of more tokens in one call is a mistake, and counts as none."""
+
 
 def read_usage(body: object) -> Usage | None:
     """The reported usage, ``None`` if there is none that makes sense.
@@ -42,7 +45,7 @@ def read_usage(body: object) -> Usage | None:
 
 def _count(body: Body, name: str) -> int:
     value = body.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value <= MOST_TOKENS else 0
 
 
 def write_usage(usage: Usage) -> Body:

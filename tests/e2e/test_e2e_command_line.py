@@ -1,0 +1,58 @@
+"""Starting, and being told why it does not start."""
+
+import socket
+
+from installed import MODEL, Folder
+
+
+def test_without_a_key_it_stays_on_loopback(folder: Folder) -> None:
+    refused = folder.run("serve", "--host", "0.0.0.0")
+    assert refused.returncode == 1
+    assert "SEND2LLM_API_KEY" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not folder.processes()
+
+
+def test_a_port_in_use(folder: Folder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = folder.run("serve", "--port", str(port))
+    assert refused.returncode == 1
+    assert f"127.0.0.1:{port}" in refused.stderr
+    assert "SEND2LLM_PORT" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not folder.processes()
+
+
+def test_a_mistake_in_the_configuration(folder: Folder) -> None:
+    (folder.path / "send2llm.toml").write_text("[providers.echo]\nbase_urls = 'http://127.0.0.1'\n")
+    refused = folder.run("serve")
+    assert refused.returncode == 1
+    assert "base_url" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_two_services_on_one_folder_share_what_is_there(folder: Folder) -> None:
+    migrated = folder.run("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    assert not folder.processes()
+
+    first, second = folder.serve(), folder.serve()
+    message = [{"role": "user", "content": "hello"}]
+    with first.sdk() as one, second.sdk() as other:
+        begun = one.chat.completions.with_raw_response.create(model=MODEL, messages=message)
+        answer = begun.parse().choices[0].message.content
+        again = [*message, {"role": "assistant", "content": answer}, {"role": "user", "content": "and?"}]
+        gone_on = other.chat.completions.with_raw_response.create(model=MODEL, messages=again)
+        header = "x-send2llm-conversation-id"
+        assert gone_on.headers[header] == begun.headers[header]
+
+        first.stop()
+        assert other.chat.completions.create(model=MODEL, messages=message).choices[0].message.content
+    well = folder.run("doctor", "--url", second.url)
+    assert well.returncode == 0, well.stdout + well.stderr
+    second.stop()
+    assert not folder.processes()
+    first.assert_quiet()
+    second.assert_quiet()
+    assert len(folder.events("completion_received")) == 3
