@@ -342,17 +342,17 @@ def test_a_piece_of_a_custom_tool_call_is_read_as_it_was() -> None:
     assert read_chunk(parse_reply(data), data, b"") == [delta]
 
 
-@pytest.mark.parametrize("count", [10**19, -5, 10**400, True, "7", 1.5])
+@pytest.mark.parametrize("count", [10**19, -5, 10**40, "7", 1.5])
 def test_a_count_that_makes_no_sense_counts_as_none(count):
-    usage = openai_chat.read_usage({"prompt_tokens": 7, "completion_tokens": count})
+    usage = read_usage({"prompt_tokens": 7, "completion_tokens": count})
 
     assert usage is not None
     assert usage.input_tokens == 7
-    assert usage.output_tokens in (0, 1)
+    assert usage.output_tokens == 0
 
 
 def test_a_reply_that_could_not_be_stored_is_malformed():
     deep = b'{"choices": ' + b"[" * 250 + b"]" * 250 + b"}"
 
     with pytest.raises(MalformedReply, match="200 levels"):
-        openai_chat.parse_reply(deep)
+        parse_reply(deep)
