@@ -1,0 +1,141 @@
+"""Every setting, endpoint, error code, header, command, event and metric is in its list, and nothing else is."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+from fastapi import FastAPI
+from pages import ROOT, named, rows, section
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from send2llm.domain import errors
+from send2llm.domain.errors import Send2LLMError
+from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.telemetry.metrics import Metrics
+from send2llm.interfaces.cli.app import COMMANDS
+from send2llm.interfaces.http import conversations, health, models, operations
+from send2llm.interfaces.http.errors import ErrorView
+from send2llm.interfaces.http.openapi import describe_hot_routes
+from send2llm.settings import Settings
+
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+HTTP = ROOT / "docs" / "http.md"
+EVENTS = ROOT / "docs" / "events.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+
+TABLES = {"providers": "<name>", "prices": "<provider/model>"}
+"""Settings that are tables with names of the user's choice."""
+
+LISTED_IN_WORDS = {"routes"}
+
+NEVER_SHOWN = {"error", "configuration_error", "conflict", "provider_error", "provider_transient_error"}
+"""Codes of classes that only group others, and of what ends the process at start."""
+
+OF_NO_CLASS = {"not_found": "404", "method_not_allowed": "405", "http_error": "4xx", "internal_error": "500"}
+
+NOT_IN_USE_YET = re.compile("budget|allowance|carry_over|hold_")
+"""Events and error codes of budgets, which nothing stores or shows yet. When something does, this line goes, and the
+lists get them."""
+
+EVENT_TYPES = [event_type for event_type in EventRegistry.default() if not NOT_IN_USE_YET.match(event_type.topic)]
+
+
+def _settings(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, str]]:
+    """Each setting with its default, as the page shows it."""
+    for name, field in model.model_fields.items():
+        section_model = _model_of(field)
+        if name in LISTED_IN_WORDS:
+            continue
+        if section_model is None:
+            yield place + name, _shown(field)
+        else:
+            yield from _settings(section_model, f"{place}{name}." + (f"{TABLES[name]}." if name in TABLES else ""))
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    kinds = [field.annotation, *get_args(field.annotation)]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _shown(field: FieldInfo) -> str:
+    default: Any = field.default
+    if default is PydanticUndefined:
+        return "required"
+    match default:
+        case None:
+            return "unset"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case str():
+            return f'`"{default}"`'
+        case int() | float() | Decimal():
+            return f"`{default:.10g}`"
+        case tuple():
+            return "`[]`"
+    assert default == {}
+    return "`{}`"
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    listed = {row[0].strip("`"): row[1] for row in rows(CONFIGURATION.read_text("utf-8")) if len(row) == 3}
+    for name in [name for name in listed if name.startswith("SEND2LLM_")] + ["setting", "variable"]:
+        del listed[name]
+    assert listed == dict(_settings(Settings))
+
+
+def test_every_endpoint_is_listed() -> None:
+    app = FastAPI()
+    for module in (health, models, conversations, operations):
+        app.include_router(module.router)
+    describe_hot_routes(app)
+    offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
+    assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
+
+
+def _error_codes() -> Iterator[tuple[str, str]]:
+    for kind in _subclasses(Send2LLMError):
+        if kind.__module__ in (errors.__name__, ErrorView.__module__) and kind.code not in NEVER_SHOWN:
+            if NOT_IN_USE_YET.match(kind.code):
+                continue
+            # Made without its constructor: what is shown of it is decided by its class.
+            yield kind.code, str(ErrorView.of(kind.__new__(kind)).status)
+
+
+def _subclasses(kind: type[Send2LLMError]) -> Iterator[type[Send2LLMError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def test_every_error_code_is_listed_with_its_status() -> None:
+    listed = {row[0].strip("`"): row[1] for row in rows(section(HTTP, "Errors"))[1:]}
+    assert listed == dict(_error_codes()) | OF_NO_CLASS
+
+
+def test_every_command_has_a_section() -> None:
+    headings = re.findall(r"^## `send2llm ([a-z]+)`$", (ROOT / "docs" / "cli.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(COMMANDS)
+
+
+def test_every_event_is_listed() -> None:
+    headings = re.findall(r"^## `([\w.]+)`$", EVENTS.read_text("utf-8"), re.MULTILINE)
+    assert headings == [event_type.topic for event_type in EVENT_TYPES]
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda event_type: event_type.topic)
+def test_every_field_of_an_event_is_listed(event_type: Any) -> None:
+    text = section(EVENTS, f"`{event_type.topic}`")
+    assert [row[0].strip("`") for row in rows(text)[1:]] == [field.name for field in fields(event_type.event_class)]
+    assert f"Schema version {event_type.version}." in text
+
+
+def test_every_metric_is_listed_with_its_type() -> None:
+    page = Metrics(version="1", known_models=[]).render()[0].decode()
+    found = dict(re.findall(r"^# TYPE ((?:send2llm|gen_ai)_\w+) (\w+)$", page, re.MULTILINE))
+    listed = {named(row[0])[0]: row[1] for row in rows(section(OPERATIONS, "Metrics"))[1:]}
+    assert listed == found
