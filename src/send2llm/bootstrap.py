@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -93,14 +94,28 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
         )
 
 
-def projections() -> Sequence[Projection]:
-    """The read models that the service builds."""
-    return (HistoryProjection(),)
+def projections(settings: Settings) -> Sequence[Projection]:
+    """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
+    return (HistoryProjection(), *map(_load_projection, settings.projections))
+
+
+def _load_projection(place: str) -> Projection:
+    module, _, name = place.partition(":")
+    try:
+        projection: Projection = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"The projection {place!r} cannot be loaded ({error}). Write it as module:Class, and see to it that the "
+            "module is installed beside Send2LLM."
+        ) from error
+    if not isinstance(projection, Projection):
+        raise ConfigurationError(f"{place!r} is no projection: it needs name, version, topics, tables and fold.")
+    return projection
 
 
 def build_projector(settings: Settings) -> Projector:
     """What folds events into read models, for a process of its own."""
-    return Projector(database_of(settings), projections(), EventCodec(EventRegistry.default()))
+    return Projector(database_of(settings), projections(settings), EventCodec(EventRegistry.default()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class LogSettings(_Section):
     """What is logged, and how."""
 
     level: LogLevel = "info"
-    format: Literal["json", "console"] = "json"
+    format: Literal["auto", "json", "console"] = "auto"
+    """``auto``: for people on a terminal, JSON anywhere else."""
     levels: dict[str, LogLevel] = {}
     """Levels of single components, by the beginning of their logger's name: ``{"uvicorn": "warning"}``."""
 
@@ -154,6 +155,8 @@ class Settings(BaseSettings):
     """How long running calls may take to end when the service stops."""
     store_wait_seconds: Seconds = 10.0
     """How long an event may wait for a database that has gone away."""
+    projections: tuple[str, ...] = ()
+    """Projections of your own, as ``module:Class``; they are built beside those that come along."""
     projector: bool = True
     """Whether this service builds the read models; at least one service on a database must."""
     providers: dict[str, ProviderSettings] = {}

@@ -38,7 +38,7 @@ the reason.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from sqlalchemy import Connection, MetaData
 
@@ -47,6 +47,7 @@ from send2llm.application.context import RecordedEvent
 _IDENTIFIER_LIMIT = 63  # bytes: PostgreSQL cuts longer names off
 
 
+@runtime_checkable
 class Projection(Protocol):
     """A read model that is folded from events. Attributes of the class will do for the properties."""
 

@@ -82,6 +82,7 @@ class MessageSender:
         try:
             return await self._first_answer(call, ask)
         except ProviderError as error:
+            error.conversation_id = call.conversation_id
             await self._outcomes.failed(call, error)
             raise
         except CallerLeft:

@@ -16,6 +16,9 @@ _HOST = "127.0.0.1"  # and nothing else: it asks nobody for a key
 EXIT_WITHOUT_ENGINE = 69  # EX_UNAVAILABLE of sysexits.h
 EXIT_WITHOUT_MODEL = 65  # EX_DATAERR of sysexits.h
 
+MOST_TOKENS = 1024
+"""Of an answer for which no limit was asked. A model so small may repeat itself until its context is full."""
+
 _QUIET = 2  # llama.cpp's verbosity: errors and warnings
 
 
@@ -48,14 +51,15 @@ def main() -> int:
     # As SmolLM2's model card asks for; with llama.cpp's own 0.8 so small a model soon talks nonsense.
     parameters.sampling.temp = 0.2
     parameters.sampling.top_p = 0.9
+    parameters.n_predict = MOST_TOKENS
     try:
-        server = xllamacpp.Server(parameters)
+        _server = xllamacpp.Server(parameters)
     except RuntimeError as error:
         print(f"{options.model} is not served: {error}", file=sys.stderr)  # noqa: T201 - as above
         return EXIT_WITHOUT_MODEL
     finished.wait()
-    del server  # it ends its threads
-    return 0
+    # Not by taking the server down: that waits, and holds the interpreter, until every answer is written.
+    os._exit(0)
 
 
 def _options() -> argparse.Namespace:

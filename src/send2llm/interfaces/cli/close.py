@@ -15,7 +15,7 @@ Reason = Annotated[str, typer.Option(help="Why.")]
 def close(
     conversation: ConversationId, *, reason: Reason = "", as_json: AsJson = False, url: Url = DEFAULT_URL
 ) -> None:
-    """Close a conversation: nothing can be added to it any more, and it stays in the history."""
+    """Close a conversation: nothing more can be said in it, and it stays in the history."""
     with connect(url) as client:
         closed = client.post(f"/api/conversations/{conversation}/close", {"reason": reason})
     if as_json:

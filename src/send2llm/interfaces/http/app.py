@@ -83,4 +83,8 @@ def _invalid(error: RequestValidationError) -> InvalidRequest:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {problem.get('ctx', {}).get('error', message)}.")
+    if problem["type"] == "model_attributes_type" and not where:
+        return InvalidRequest(
+            "The body is not a JSON object. Send one, with the header content-type: application/json."
+        )
     return InvalidRequest(f"{where}: {message}." if where else f"{message}.", param=where or None)

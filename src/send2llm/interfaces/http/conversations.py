@@ -1,5 +1,6 @@
 """``/api/conversations``: Send2LLM's own way to hold, find and look back at conversations."""
 
+import time
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, Sen
 from send2llm.interfaces.http.chat_completions import read_idempotency_key
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.message_stream import MessageStream
+from send2llm.interfaces.http.reply_headers import reply_headers
 from send2llm.interfaces.http.strict_json import StrictJsonRoute
 
 LARGEST_EVENT_PAGE = 1000
@@ -64,11 +66,12 @@ async def send(
     )
     if command.streaming:
         return MessageStream(service.sender, command, context, service.metrics.call_in_flight)
-    caller = Caller()
+    caller, began = Caller(), time.perf_counter()
     async with Watch(request.receive, caller):
         with service.metrics.call_in_flight():
             reply = await service.sender.complete(command, caller, context)
-    return views.json_response(views.answer(reply))
+    overhead = time.perf_counter() - began - reply.upstream
+    return views.json_response(views.answer(reply), reply_headers(reply, overhead))
 
 
 @router.get("", summary="List conversations, the latest first")

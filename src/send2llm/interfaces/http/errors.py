@@ -110,6 +110,13 @@ class ErrorView:
 
 
 def _headers(error: Exception) -> tuple[tuple[bytes, bytes], ...]:
+    conversation_id = getattr(error, "conversation_id", None)
+    known = () if conversation_id is None else ((b"x-send2llm-conversation-id", str(conversation_id).encode()),)
+    return known + _advice(error)
+
+
+def _advice(error: Exception) -> tuple[tuple[bytes, bytes], ...]:
+    """What the caller may do about it, for programs."""
     match error:
         case Unauthorized():
             return ((b"www-authenticate", b"Bearer"),)

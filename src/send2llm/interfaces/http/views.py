@@ -1,6 +1,6 @@
 """How Send2LLM's own API shows things: JSON objects for FastAPI to encode."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -83,9 +83,10 @@ def usage(tokens: Usage | None) -> dict[str, int] | None:
     return None if tokens is None else asdict(tokens)
 
 
-def json_response(content: object) -> Response:
+def json_response(content: object, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
     """``content`` as JSON; money (``Decimal``) becomes text, so that nobody's parser rounds it."""
-    return Response(orjson.dumps(content, default=_plain), media_type="application/json")
+    shown = {name.decode(): value.decode() for name, value in headers}
+    return Response(orjson.dumps(content, default=_plain), headers=shown, media_type="application/json")
 
 
 def _plain(value: object) -> object:
@@ -116,4 +117,5 @@ def event(recorded: RecordedEvent, data: object) -> dict[str, Any]:
 
 def projection(status: ProjectionStatus) -> dict[str, Any]:
     """How a projection stands."""
-    return {**asdict(status), "error": status.reason}
+    shown = asdict(status)
+    return {**shown, "error": shown.pop("reason")}

@@ -8,7 +8,7 @@ def log_as_set(settings: Settings) -> None:
     """Set up logging; none of the secrets in the settings is ever shown."""
     configure_logging(
         settings.log.level,
-        json=settings.log.format == "json",
+        json=None if settings.log.format == "auto" else settings.log.format == "json",
         levels=settings.log.levels,
         secrets=settings.secrets,
     )

