@@ -3,17 +3,30 @@
     Send2LLMError
     ├── ConfigurationError            settings or configuration file are wrong
     ├── InvalidRequest                the caller asked for something malformed
-    │   └── UnknownModel              no provider or route has that model
+    │   ├── UnknownModel              no provider or route has that model
+    │   └── CannotBound               nothing limits what it can cost, so that no hold could cover it
     ├── NotFound
     │   ├── ConversationNotFound
-    │   └── CompletionNotFound
+    │   ├── CompletionNotFound
+    │   ├── BudgetNotFound
+    │   ├── BudgetPeriodNotFound
+    │   └── AllowanceNotFound
     ├── Conflict                      the thing exists, but its state forbids the command
     │   ├── ConversationAlreadyStarted
     │   ├── ConversationIsClosed
     │   ├── CompletionInProgress
     │   ├── CompletionAlreadyEnded
     │   ├── IdempotencyKeyReused
-    │   └── StaleConversation         somebody else appended first (retried by the application)
+    │   ├── StaleConversation         somebody else appended first (retried by the application)
+    │   ├── BudgetIsRetired
+    │   ├── BudgetPeriodIsClosed
+    │   ├── AllowancesOutstanding     a period cannot be closed while money of it is lent
+    │   ├── CarryOverAlreadyReceived
+    │   ├── AllowanceAlreadyGranted
+    │   ├── AllowanceAlreadyEnded     too late: the money was settled without the holder
+    │   ├── AllowanceIsClosed         too late: the money was taken from the holder
+    │   └── HoldAlreadyTaken
+    ├── BudgetExceeded                a budget has not enough left for the call
     ├── StoreUnavailable              events cannot be stored or read now
     │   └── StoreOverloaded           too many appends wait already
     └── ProviderError                 the provider did not give an answer
@@ -34,7 +47,12 @@
 Messages are written for the person who must act; they never hold a key or the text of a prompt.
 """
 
+# Longer than 400 lines because whoever catches an error shall find the whole tree in one place.
+
+from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
+from uuid import UUID
 
 
 class Send2LLMError(Exception):
@@ -42,6 +60,9 @@ class Send2LLMError(Exception):
 
     code: ClassVar[str] = "error"
     """A short stable name: programs may rely on it, and metrics use it as ``error.type``."""
+
+    conversation_id: UUID | None = None
+    """The conversation in which it happened, where that is known."""
 
 
 class ConfigurationError(Send2LLMError):
@@ -70,6 +91,12 @@ class UnknownModel(InvalidRequest):
         self.model = model
 
 
+class CannotBound(InvalidRequest):
+    """Nothing limits what the request can cost, so that no hold could cover it; ``param`` names the reason."""
+
+    code = "cannot_bound_cost"
+
+
 class NotFound(Send2LLMError):
     """What the caller names does not exist."""
 
@@ -92,6 +119,33 @@ class CompletionNotFound(NotFound):
 
     def __init__(self, completion_id: object) -> None:
         super().__init__(f"The conversation has no completion {completion_id}.")
+
+
+class BudgetNotFound(NotFound):
+    """No budget was defined under the id."""
+
+    code = "budget_not_found"
+
+    def __init__(self, budget_id: object) -> None:
+        super().__init__(f"There is no budget {budget_id}; `send2llm budget list` shows those that there are.")
+
+
+class BudgetPeriodNotFound(NotFound):
+    """The budget has no such period: it was never opened, because no call needed it."""
+
+    code = "budget_period_not_found"
+
+    def __init__(self, budget_id: object, period_key: str) -> None:
+        super().__init__(f"The budget {budget_id} has no period {period_key}: nothing was spent in it.")
+
+
+class AllowanceNotFound(NotFound):
+    """The period never granted that allowance."""
+
+    code = "allowance_not_found"
+
+    def __init__(self, allowance_id: object, period_key: str) -> None:
+        super().__init__(f"The period {period_key} never granted an allowance {allowance_id}; look in another one.")
 
 
 class Conflict(Send2LLMError):
@@ -154,6 +208,126 @@ class StaleConversation(Conflict):
         super().__init__(
             f"The conversation {conversation_id} was changed by another call at the same moment; try again."
         )
+
+
+class BudgetIsRetired(Conflict):
+    """A retired budget is not changed and opens no periods."""
+
+    code = "budget_retired"
+
+    def __init__(self, budget_id: object) -> None:
+        super().__init__(f"The budget {budget_id} is retired; define a new one.")
+
+
+class BudgetPeriodIsClosed(Conflict):
+    """The books of the period are closed; money comes from the period that runs now."""
+
+    code = "budget_period_closed"
+
+    def __init__(self, budget_id: object, period_key: str) -> None:
+        super().__init__(f"The period {period_key} of the budget {budget_id} is closed; use the one that runs now.")
+
+
+class AllowancesOutstanding(Conflict):
+    """A period is closed when all that it lent was settled."""
+
+    code = "allowances_outstanding"
+
+    def __init__(self, period_key: str, count: int) -> None:
+        super().__init__(
+            f"The period {period_key} cannot be closed: allowances not settled yet: {count}. "
+            "They end with their calls, or when they expire."
+        )
+
+
+class CarryOverAlreadyReceived(Conflict):
+    """A period takes over the rest of the one before it once."""
+
+    code = "carry_over_received"
+
+    def __init__(self, period_key: str) -> None:
+        super().__init__(f"The period {period_key} has received what the one before it left over already.")
+
+
+class AllowanceAlreadyGranted(Conflict):
+    """The id of an allowance is used once."""
+
+    code = "allowance_granted"
+
+    def __init__(self, allowance_id: object) -> None:
+        super().__init__(f"The allowance {allowance_id} was granted before; use a new id.")
+
+
+class AllowanceAlreadyEnded(Conflict):
+    """Too late: the allowance was settled or has lapsed. Nothing more may be recorded for it."""
+
+    code = "allowance_ended"
+
+    def __init__(self, allowance_id: object) -> None:
+        super().__init__(
+            f"The allowance {allowance_id} was settled before, by its holder or after it expired. It is too late: "
+            "record nothing more for it."
+        )
+
+
+class AllowanceIsClosed(Conflict):
+    """Too late: nothing can be held from the allowance any more; ask for a new one."""
+
+    code = "allowance_closed"
+
+    def __init__(self, allowance_id: object) -> None:
+        super().__init__(f"The allowance {allowance_id} is closed; ask the budget for a new one.")
+
+
+class HoldAlreadyTaken(Conflict):
+    """An attempt holds money from an allowance once."""
+
+    code = "hold_taken"
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(f"The hold {hold_id} was taken before; a new attempt needs a hold of its own.")
+
+
+class BudgetExceeded(Send2LLMError):
+    """A budget has not enough left to cover the most that the call may cost.
+
+    Amounts are US dollars. ``left`` is what is neither ``settled`` nor ``lent``, 0 when more than all is. What
+    is ``lent`` may come home; when not, waiting helps only from ``period_end`` on, and never without one.
+    """
+
+    code = "budget_exceeded"
+
+    def __init__(
+        self,
+        *,
+        budget_id: object,
+        scope: str,
+        period_key: str,
+        period_end: datetime | None,
+        needed: Decimal,
+        limit: Decimal,
+        carried_over: Decimal,
+        settled: Decimal,
+        lent: Decimal,
+        left: Decimal,
+    ) -> None:
+        available = f"{limit:f} USD" + (f" and {carried_over:f} USD carried over" if carried_over else "")
+        wait = f", or wait until {period_end.isoformat()}" if period_end else ""
+        super().__init__(
+            f"The call may cost {needed:f} USD, but the budget {budget_id} ({scope}, {period_key}) has {left:f} USD "
+            f"left of {available}: {settled:f} USD are settled and {lent:f} USD lent to running calls. Ask for "
+            f"fewer output tokens, raise the limit with `send2llm budget set`{wait}."
+        )
+        self.budget_id = budget_id
+        self.scope = scope
+        self.period_key = period_key
+        self.period_end = period_end
+        self.needed = needed
+        self.limit = limit
+        self.carried_over = carried_over
+        self.settled = settled
+        self.lent = lent
+        self.left = left
 
 
 class StoreUnavailable(Send2LLMError):

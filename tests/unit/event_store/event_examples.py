@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import orjson
+from budget_event_examples import BUDGET_EXAMPLES
 
 from send2llm.application.context import Metadata
 from send2llm.domain.completion import Answer, Parameters, Usage
@@ -189,6 +190,7 @@ EXAMPLES = {
             request_digest="00112233445566778899aabbccddeeff",
         )
     ],
+    **BUDGET_EXAMPLES,
 }
 
 

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from cattrs.errors import StructureHandlerNotFoundError
 
+from send2llm.domain.allowance_events import AllowanceClosed, HoldTaken
+from send2llm.domain.budget_plan_events import BudgetChanged, BudgetDefined, BudgetRetired
 from send2llm.domain.conversation_events import (
     AttemptFailed,
     CompletionFailed,
@@ -26,6 +28,18 @@ from send2llm.domain.conversation_events import (
 )
 from send2llm.domain.errors import Send2LLMError
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
+from send2llm.domain.provider_budget_events import (
+    AllowanceGranted,
+    AllowanceLapsed,
+    AllowanceSettled,
+    BalanceCarriedOver,
+    BudgetExhausted,
+    LimitChanged,
+    OverrunRecorded,
+    PeriodClosed,
+    PeriodOpened,
+    ThresholdReached,
+)
 from send2llm.infrastructure.event_store.converter import Read, Write, event_converter
 from send2llm.infrastructure.event_store.upcasts import Upcast, Upcasts
 
@@ -99,6 +113,21 @@ class EventRegistry:
         registry.register("conversation.feedback_given", FeedbackGiven)
         registry.register("conversation.closed", ConversationClosed)
         registry.register("idempotency.key_claimed", IdempotencyKeyClaimed)
+        registry.register("budget_plan.defined", BudgetDefined)
+        registry.register("budget_plan.changed", BudgetChanged)
+        registry.register("budget_plan.retired", BudgetRetired)
+        registry.register("budget.period_opened", PeriodOpened)
+        registry.register("budget.balance_carried_over", BalanceCarriedOver)
+        registry.register("budget.limit_changed", LimitChanged)
+        registry.register("budget.allowance_granted", AllowanceGranted)
+        registry.register("budget.allowance_settled", AllowanceSettled)
+        registry.register("budget.allowance_lapsed", AllowanceLapsed)
+        registry.register("budget.overrun_recorded", OverrunRecorded)
+        registry.register("budget.threshold_reached", ThresholdReached)
+        registry.register("budget.exhausted", BudgetExhausted)
+        registry.register("budget.period_closed", PeriodClosed)
+        registry.register("allowance.hold_taken", HoldTaken)
+        registry.register("allowance.closed", AllowanceClosed)
         return registry
 
     def register(self, topic: str, event_class: type, version: int = 1) -> None:

@@ -181,6 +181,7 @@ def _configure_standard_library(handler: logging.Handler, thresholds: Mapping[st
         logger = logging.getLogger(component)
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)  # whatever it was set to, the levels that are configured count
     for component, threshold in thresholds.items():
         logging.getLogger(component or None).setLevel(threshold)
     logging.getLogger().handlers[:] = [handler]

@@ -1,0 +1,135 @@
+"""The most that a request can cost, and the longest answer that an amount pays for."""
+
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+
+from send2llm.domain.completion import Parameters, Usage
+from send2llm.domain.errors import CannotBound
+from send2llm.domain.message import ForeignPart, Message
+from send2llm.domain.money import PICO_DOLLAR, ZERO, Price, Rate
+from send2llm.domain.upper_bound.allowances import ANY_MODEL, Allowances
+from send2llm.domain.upper_bound.input_tokens import most_input_tokens
+from send2llm.domain.upper_bound.request_fields import is_cached_for_long
+
+UNLIMITED_OUTPUT_TOKENS = 2**31 - 1
+"""The answer to "how long?" where output costs nothing: the largest limit that every server can read."""
+
+LONG_CACHE_WRITE = Decimal("1.6")
+"""How much dearer than usual it is to write to the cache for an hour: 2 times the input to 1.25 times (Anthropic)."""
+
+_MILLION = Decimal(1_000_000)
+_FLOOR = Context(prec=60, rounding=ROUND_FLOOR)
+
+
+def output_limit(parameters: Parameters, model_limit: int | None = None) -> int | None:
+    """The most tokens of each answer: what the caller asked for, and no more than the model can write.
+
+    The bounds here hold if this, or less, is what the provider is told. ``None``: nothing limits the answer.
+    """
+    asked = parameters.max_output_tokens
+    limits = [limit for limit in (asked, model_limit) if limit is not None and limit > 0]
+    return min(limits, default=None)
+
+
+def most_output_tokens(parameters: Parameters, model_limit: int | None = None) -> int | None:
+    """The most output tokens of a request, over all its choices and with reasoning; ``None`` if nothing limits them."""
+    limit = output_limit(parameters, model_limit)
+    return None if limit is None else limit * parameters.choices
+
+
+def most_cost(
+    price: Price,
+    messages: Sequence[Message],
+    parameters: Parameters,
+    *,
+    model_limit: int | None = None,
+    allowances: Allowances = ANY_MODEL,
+    input_tokens: int | None = None,
+) -> Decimal:
+    """The most US dollars that the request can cost.
+
+    ``input_tokens`` is the result of ``most_input_tokens`` where it is known already. Raises ``CannotBound`` when the
+    input, or the output, has no bound.
+    """
+    output_tokens = most_output_tokens(parameters, model_limit)
+    if output_tokens is None:
+        raise CannotBound(
+            "Nothing limits the length of the answer, so that no budget can cover it. Set max_completion_tokens.",
+            param="max_completion_tokens",
+        )
+    if input_tokens is None:
+        input_tokens = most_input_tokens(messages, parameters, allowances)
+    return _dearest(price, messages, parameters, input_tokens).cost(Usage(input_tokens, output_tokens))
+
+
+def affordable_output_tokens(
+    price: Price,
+    messages: Sequence[Message],
+    parameters: Parameters,
+    amount: Decimal,
+    *,
+    floor: int = 1,
+    model_limit: int | None = None,
+    allowances: Allowances = ANY_MODEL,
+    input_tokens: int | None = None,
+) -> int:
+    """The longest answers, in tokens of each, with which the request is sure to cost no more than ``amount`` (USD).
+
+    Never more than ``output_limit``; 0 when it would be less than ``floor``, or than a shorter answer that was asked
+    for: then the amount does not cover the request. Raises ``CannotBound`` when the input has no bound.
+    """
+    if input_tokens is None:
+        input_tokens = most_input_tokens(messages, parameters, allowances)
+    dearest = _dearest(price, messages, parameters, input_tokens)
+    limit = output_limit(parameters, model_limit)
+    longest = UNLIMITED_OUTPUT_TOKENS if limit is None else limit
+    tokens = min(longest, _affordable(dearest, input_tokens, parameters.choices, amount))
+    return tokens if tokens >= min(floor, longest) else 0
+
+
+def _affordable(price: Price, input_tokens: int, choices: int, amount: Decimal) -> int:
+    with localcontext(_FLOOR):
+        # Costs are whole pico-dollars, so what the amount has beyond them buys nothing.
+        rest = amount.quantize(PICO_DOLLAR) - price.per_request - input_tokens * price.input.usd / _MILLION
+        if rest < 0:
+            return 0
+        per_token = price.output.usd * choices
+        if per_token == 0:
+            return UNLIMITED_OUTPUT_TOKENS
+        return min(UNLIMITED_OUTPUT_TOKENS, int(rest * _MILLION / per_token))
+
+
+def _dearest(price: Price, messages: Iterable[Message], parameters: Parameters, input_tokens: int) -> Price:
+    """A flat price that no usage with at most ``input_tokens`` exceeds.
+
+    Tiers are taken at their dearest below that many tokens, because the true count may be anywhere below; and each
+    token of the prompt may be new, read from the cache, or written to it.
+    """
+    write = ZERO if price.cache_write is None else _highest(price.cache_write, input_tokens)
+    if write and _is_cached_for_long(messages, parameters):
+        with localcontext(_FLOOR):
+            write *= LONG_CACHE_WRITE
+    read = ZERO if price.cache_read is None else _highest(price.cache_read, input_tokens)
+    return Price(
+        version=price.version,
+        input=Rate(max(write, read, _highest(price.input, input_tokens))),
+        output=Rate(_highest(price.output, input_tokens)),
+        per_request=price.per_request,
+    )
+
+
+def _highest(rate: Rate, input_tokens: int) -> Decimal:
+    return max(rate.usd, *(tier.usd for tier in rate.tiers if tier.above < input_tokens), ZERO)
+
+
+def _is_cached_for_long(messages: Iterable[Message], parameters: Parameters) -> bool:
+    if is_cached_for_long(parameters.extras) or any(is_cached_for_long(tool) for tool in parameters.tools):
+        return True
+    for message in messages:
+        if message.extras and is_cached_for_long(message.extras):
+            return True
+        for part in message.parts:
+            extras = part.body if isinstance(part, ForeignPart) else part.extras
+            if extras and is_cached_for_long(extras):
+                return True
+    return False

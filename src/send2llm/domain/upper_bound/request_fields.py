@@ -1,0 +1,97 @@
+"""Which fields of a request can change its price.
+
+Fields that Send2LLM does not know are passed on to the provider, and some buy something: a search, another model, a
+faster tier. So a field is let through only when it is known to cost nothing, or to be text of the prompt.
+"""
+
+from collections.abc import Callable, Mapping
+
+from send2llm.domain.completion import Parameters
+from send2llm.domain.errors import CannotBound
+from send2llm.domain.message import ForeignPart, JsonObject
+
+FREE_FIELDS = frozenset(
+    {
+        # OpenAI
+        "frequency_penalty", "function_call", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens",
+        "metadata", "n", "parallel_tool_calls", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
+        "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
+        "top_logprobs", "user", "verbosity",
+        # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
+        "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
+        "stop_sequences", "thinking", "top_k", "usage",
+        # servers of open models: vLLM, SGLang, llama.cpp, Ollama
+        "add_generation_prompt", "cache_prompt", "cache_salt", "continue_final_message", "dynatemp_exponent",
+        "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "id_slot",
+        "ignore_eos", "include_stop_str_in_output", "keep_alive", "length_penalty", "min_p", "min_tokens", "mirostat",
+        "mirostat_eta", "mirostat_tau", "priority", "repeat_last_n", "repeat_penalty", "repetition_penalty",
+        "request_id", "return_progress", "return_token_ids", "return_tokens", "samplers", "skip_special_tokens",
+        "spaces_between_special_tokens", "stop_token_ids", "structured_outputs", "tfs_z", "timings_per_token",
+        "truncate_prompt_tokens", "typical_p",
+    }
+)  # fmt: skip
+"""Fields that cost nothing: limits, sampling, and who asks. Those that limit or force the output change nothing about
+the most it can be."""
+
+PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions"})
+"""Fields whose content a template may write into the prompt."""
+
+_FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
+    "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
+    "modalities": lambda value: value == ["text"],
+}
+"""Fields that cost nothing with some values: prices are for the standard tier, and for text."""
+
+TEXT_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "input_text", "output_text"})
+"""Types of foreign parts which are text and nothing else; an encrypted thought is longer than the thought."""
+
+_FUNCTION_TOOLS = frozenset({"function", "custom"})
+
+
+def require_bounded_fields(parameters: Parameters, free_fields: frozenset[str]) -> None:
+    """Raise ``CannotBound`` for a field that may cost what no token count covers."""
+    for name, value in parameters.extras.items():
+        if name in FREE_FIELDS or name in PROMPT_FIELDS or name in free_fields:
+            continue
+        if name in _FREE_VALUES and _FREE_VALUES[name](value):
+            continue
+        raise CannotBound(
+            f"The field {name[:80]!r} may change what the request costs, so that no budget can cover it. Leave it "
+            "out, or have the operator list it among the free fields if it costs nothing.",
+            param=name,
+        )
+    for tool in parameters.tools:
+        kind = tool.get("type", "function")
+        if kind not in _FUNCTION_TOOLS:
+            raise CannotBound(
+                f"A tool of type {str(kind)[:80]!r} is run by the provider, which may read and charge more than the "
+                "request holds; only tools of type 'function' and 'custom' fit a budget.",
+                param="tools",
+            )
+
+
+def require_text(part: ForeignPart) -> None:
+    """Raise ``CannotBound`` for a part that is not text: its tokens, or their price, are not known."""
+    kind = part.body.get("type")
+    if kind not in TEXT_PARTS:
+        raise CannotBound(
+            f"A content part of type {str(kind)[:80]!r} has no known bound on its tokens and their price, so that no "
+            "budget can cover it. Send its text instead.",
+            param="messages",
+        )
+
+
+def require_no_stored_audio(extras: JsonObject) -> None:
+    """Raise ``CannotBound`` for a message that stands for audio which the provider has kept."""
+    if extras.get("audio"):
+        raise CannotBound(
+            "A message that refers to stored audio has no known bound on its tokens, so that no budget can cover it. "
+            "Send its transcript instead.",
+            param="messages",
+        )
+
+
+def is_cached_for_long(extras: JsonObject) -> bool:
+    """Whether ``cache_control`` asks for more than Anthropic's usual five minutes."""
+    control = extras.get("cache_control")
+    return isinstance(control, Mapping) and control.get("ttl", "5m") != "5m"
