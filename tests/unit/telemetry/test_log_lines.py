@@ -57,6 +57,7 @@ def test_libraries_that_set_up_their_own_handlers_are_told_once(logs: LogOutput)
     server = logging.getLogger("uvicorn")
     server.addHandler(logging.StreamHandler(io.StringIO()))
     server.propagate = False
+    server.setLevel(logging.CRITICAL)
 
     logs.configure()
     server.info("started")
