@@ -6,10 +6,8 @@ Each append stores two events of about 400 bytes in a stream of its own, durably
 Run: ``python benchmarks/append.py`` (about 30 seconds; starts a PostgreSQL of its own, and removes it).
 """
 
-import argparse
 import asyncio
 import os
-import platform
 import shutil
 import tempfile
 import time
@@ -20,9 +18,8 @@ from uuid import uuid4
 
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from rich.console import Console
-from rich.table import Table
 
+import figures
 from send2llm.infrastructure.event_store.group_commit import Append, GroupCommitRecorder
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.testing.postgres import TestDatabaseServer
@@ -107,32 +104,32 @@ def measure(server: TestDatabaseServer, writers: int, seconds: float) -> list[tu
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.5, help="for each row of the table")
-    seconds = parser.parse_args().seconds
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} CPUs"
-    table = Table(title=f"Appends of {EVENTS_AN_APPEND} events; {machine}")
-    for column in ("writers", "recorder", "appends/s", "p50 ms", "p99 ms", "CPU us/append", "times library"):
-        table.add_column(column, justify="left" if column == "recorder" else "right")
+    options = figures.parser(__doc__)
+    options.add_argument("--seconds", type=float, default=2.5, help="for each row of the table")
+    given = options.parse_args()
+    seconds = given.seconds
+    rows: list[figures.Row] = []
     folder = Path(tempfile.gettempdir()) / f"send2llm-benchmark-{os.getpid()}"
     try:
         with TestDatabaseServer(folder, durable=True) as server:
             for writers in WRITERS:
-                rows = measure(server, writers, seconds)
-                for name, times, cpu in rows:
+                found = measure(server, writers, seconds)
+                for name, times, cpu in found:
                     times.sort()
-                    table.add_row(
-                        str(writers),
-                        name,
-                        f"{len(times) / seconds:,.0f}",
-                        f"{times[len(times) // 2] * 1e3:.2f}",
-                        f"{times[int(len(times) * 0.99)] * 1e3:.2f}",
-                        f"{cpu / len(times) * 1e6:.0f}",
-                        f"{len(times) / len(rows[0][1]):.1f}",
+                    rows.append(
+                        {
+                            "writers": writers,
+                            "recorder": name,
+                            "appends_per_s": len(times) / seconds,
+                            "p50_ms": times[len(times) // 2] * 1e3,
+                            "p99_ms": times[int(len(times) * 0.99)] * 1e3,
+                            "cpu_us_an_append": cpu / len(times) * 1e6,
+                            "times_library": len(times) / len(found[0][1]),
+                        }
                     )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    Console(width=100).print(table)
+    figures.tell(f"Appends of {EVENTS_AN_APPEND} events", rows, given.figures)
 
 
 if __name__ == "__main__":

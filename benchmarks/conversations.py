@@ -17,6 +17,7 @@ import uvloop
 from eventsourcing.postgres import PostgresDatastore
 from psycopg_pool import AsyncConnectionPool
 
+import figures
 from send2llm.application.context import Context, Metadata
 from send2llm.domain.completion import Parameters
 from send2llm.domain.conversation import Conversation
@@ -47,7 +48,8 @@ def best_of(work: Callable[[], object], times: int, rounds: int = 5) -> float:
     return best / times * 1e6
 
 
-def codec() -> None:
+def codec() -> list[figures.Row]:
+    rows_told: list[figures.Row] = []
     events = {
         "MessageAdded": said(QUESTION),
         "CompletionRequested": asked(parameters=Parameters(max_output_tokens=100, temperature=0.2)),
@@ -62,10 +64,16 @@ def codec() -> None:
         encode = best_of(lambda: [CODEC.encode("stream", 1, event, each) for each in metadata], count)  # noqa: B023 - called at once
         decode = best_of(lambda: [CODEC.decode(1, "stream", 1, row.topic, row.state) for row in rows], count)  # noqa: B023 - called at once
         fold = best_of(lambda: [CODEC.decode_event(row.topic, row.state) for row in rows], count)  # noqa: B023 - called at once
-        print(
-            f"{name:20} encode {encode:5.1f} us, decode {decode:5.1f} us, without metadata {fold:5.1f} us, "
-            f"{len(rows[0].state)} bytes"
+        rows_told.append(
+            {
+                "event": name,
+                "encode_us": encode,
+                "decode_us": decode,
+                "decode_without_metadata_us": fold,
+                "bytes": len(rows[0].state),
+            }
         )
+    return rows_told
 
 
 async def stored(conversations: EventSourcedConversations, messages: int) -> UUID:
@@ -91,7 +99,7 @@ async def turn(conversations: EventSourcedConversations, conversation_id: UUID, 
     return (time.perf_counter() - began) * 1e3, (time.thread_time() - worked) * 1e3
 
 
-async def run(database: ConnectionInfo) -> None:
+async def run(database: ConnectionInfo, file: Path | None) -> None:
     recorder = GroupCommitRecorder(
         PostgresDatastore(
             database.dbname, database.host, database.port, database.user, database.password, originator_id_type="text"
@@ -104,6 +112,7 @@ async def run(database: ConnectionInfo) -> None:
             return EventSourcedConversations(recorder, pool, CODEC, SystemClock(), TimeOrderedIdentifiers())
 
         warm = conversations()
+        loads: list[figures.Row] = []
         for messages in (10, 1_000, 10_000):
             conversation_id = await stored(warm, messages)
             times = []
@@ -116,22 +125,25 @@ async def run(database: ConnectionInfo) -> None:
             for _ in range(100):
                 await warm.load(conversation_id)
             cached = (time.perf_counter() - began) / 100 * 1e6
-            print(f"load of {messages:6,} messages: cold {min(times):7.2f} ms, cached {cached:6.1f} us")
+            loads.append({"messages": messages, "cold_ms": min(times), "cached_us": cached})
+        figures.tell("Loads of a conversation", loads, file)
 
+        turns: list[figures.Row] = []
         for length in (10, 1_000, 5_000):
             measured = []
             for _ in range(5):
                 conversation_id = await stored(warm, 2 * (length - 1))
                 measured += [await turn(warm, conversation_id, length + extra) for extra in range(20)]
             wall, processor = (statistics.median(column) for column in zip(*measured, strict=True))
-            print(f"turn {length:5,}: {wall:.2f} ms, of which {processor:.2f} ms of processor on the event loop")
+            turns.append({"turn": length, "ms": wall, "event_loop_cpu_ms": processor})
+        figures.tell("Turns, without HTTP and provider", turns, file)
 
-        await reading(pool)
+        figures.tell("Reading the log, 1,000 events at once", [await reading(pool)], file)
     recorder.close()
     recorder.datastore.close()
 
 
-async def reading(pool: AsyncConnectionPool) -> None:
+async def reading(pool: AsyncConnectionPool) -> figures.Row:
     reader, log = Reader(pool), EventLog(pool, CODEC)
     head = await log.head()
     statement = (
@@ -146,12 +158,13 @@ async def reading(pool: AsyncConnectionPool) -> None:
     for after in range(0, head, 1_000):
         await log.read(after, 1_000)
     decoded = head / (time.perf_counter() - began)
-    print(f"reading {head:,} events, 1,000 at once: {raw:,.0f} events/s raw, {decoded:,.0f} events/s decoded")
+    return {"events": head, "raw_events_per_s": raw, "decoded_events_per_s": decoded}
 
 
 if __name__ == "__main__":
-    codec()
+    given = figures.parser(__doc__).parse_args()
+    figures.tell("Events to rows and back", codec(), given.figures)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)  # for root, the server runs as another account
         with TestDatabaseServer(Path(folder) / "postgres", durable=True) as server:
-            uvloop.run(run(server.create_database()))
+            uvloop.run(run(server.create_database(), given.figures))

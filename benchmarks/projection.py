@@ -8,7 +8,6 @@ four events with texts of about 400 characters; half of the conversations have t
 import multiprocessing
 import shutil
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from uuid import uuid4
 import psutil
 import psycopg
 
+import figures
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
@@ -36,7 +36,10 @@ TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind a
 
 
 def main() -> None:
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else CALLS
+    options = figures.parser(__doc__)
+    options.add_argument("calls", nargs="?", type=int, default=CALLS)
+    given = options.parse_args()
+    calls = given.calls
     folder = Path(tempfile.mkdtemp(prefix="send2llm-bench-"))
     folder.chmod(0o755)
     try:
@@ -45,9 +48,10 @@ def main() -> None:
             migrate(database)
             with EventWriter(database) as writer, psycopg.connect(database.dsn, autocommit=True) as connection:
                 events = fill(writer, calls)
-                rebuild(database, connection, events)
-                for pause in (0.15, 0.0):
-                    latency(database, connection, writer, pause)
+                rebuilt = rebuild(database, connection, events)
+                figures.tell("Rebuild of the history", [rebuilt], given.figures)
+                visible = [latency(database, connection, writer, pause) for pause in (0.15, 0.0)]
+                figures.tell("From commit to history", visible, given.figures)
     finally:
         shutil.rmtree(folder)
 
@@ -67,7 +71,7 @@ def fill(writer: EventWriter, calls: int) -> int:
     return len(rows)
 
 
-def rebuild(database: ConnectionInfo, connection: psycopg.Connection, events: int) -> None:
+def rebuild(database: ConnectionInfo, connection: psycopg.Connection, events: int) -> figures.Row:
     """Fold all of them into empty tables; timed from the first page to the last, without the start of Python."""
     with projecting(database) as process:
         while not (first := position(connection)):
@@ -77,11 +81,16 @@ def rebuild(database: ConnectionInfo, connection: psycopg.Connection, events: in
             time.sleep(0.02)
         seconds, busy = time.perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
     done = events - first
-    print(f"rebuild: {done:,} events in {seconds:.2f} s = {done / seconds:,.0f} events/s")
-    print(f"         {seconds / done * 1e6:.1f} us an event, {busy / done * 1e6:.1f} us of them the projector's CPU")
+    return {
+        "events": done,
+        "seconds": seconds,
+        "events_per_s": done / seconds,
+        "us_an_event": seconds / done * 1e6,
+        "projector_cpu_us_an_event": busy / done * 1e6,
+    }
 
 
-def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: EventWriter, pause: float) -> None:
+def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: EventWriter, pause: float) -> figures.Row:
     """From the return of a commit to the moment when a reader sees it; ``pause`` seconds from one to the next."""
     waited = []
     with projecting(database):
@@ -93,10 +102,11 @@ def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: Ev
             waited.append((time.perf_counter() - began) * 1000)
             time.sleep(pause)
     waited = sorted(waited[10:])  # without those that waited for the projector to start
-    print(
-        f"commit to visible, {pause:g} s apart: p50 {statistics.median(waited):.1f} ms,"
-        f" p99 {waited[int(0.99 * COMMITS)]:.1f} ms"
-    )
+    return {
+        "seconds_between_commits": pause,
+        "p50_ms": statistics.median(waited),
+        "p99_ms": waited[int(0.99 * COMMITS)],
+    }
 
 
 @contextmanager
