@@ -1,7 +1,8 @@
 """How a call begins: which conversation it belongs to, who shall answer, and the first commit."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from uuid import UUID
 
@@ -122,7 +123,7 @@ class Intents:
         claim = digest = None
         conversation_id = command.conversation_id
         if command.idempotency_key is not None:
-            digest = _request_digest(command)
+            digest = request_digest(command)
             claim = await self._conversations.claim(command.idempotency_key, context.tenant)
             if claim.event is not None:
                 answered = await self._answered(claim.event, digest)
@@ -202,8 +203,17 @@ class Intents:
         )
 
 
-def _request_digest(command: SendMessage) -> str:
-    """What makes two requests the same: the model, the messages and the conversation."""
-    digest = Told(command.messages).digests[-1]
-    words = f"{command.model}\n{command.conversation_id}\n{command.parameters!r}".encode("utf-8", "backslashreplace")
-    return blake2b(digest + words, digest_size=16).hexdigest()
+def request_digest(command: SendMessage) -> str:
+    """What makes two requests the same: the model, the messages, the conversation, and how to answer.
+
+    It is stored, so it must not change: parameters at their defaults do not count, and so new ones may be added.
+    """
+    usual = Parameters()
+    chosen = {
+        known.name: value
+        for known in fields(Parameters)
+        if (value := getattr(command.parameters, known.name)) != getattr(usual, known.name)
+    }
+    words = [command.model, str(command.conversation_id), chosen]
+    text = json.dumps(words, sort_keys=True, default=dict).encode()
+    return blake2b(Told(command.messages).digests[-1] + text, digest_size=16).hexdigest()

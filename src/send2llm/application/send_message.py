@@ -120,7 +120,26 @@ class MessageSender:
     async def _begin(call: OpenCall, provider: Provider) -> tuple[Sequence[Delta], AsyncIterator[Sequence[Delta]]]:
         """The beginning of a stream, and the rest."""
         batches = provider.stream(call.provider_call())
-        first = await call.patience.for_first_token(anext(batches, None))
+        first = await call.patience.for_first_token(_up_to_first_token(batches))
         if first is None:
             raise StreamBroken("The provider's stream ended before its first token.", provider=provider.name)
         return first, batches
+
+
+async def _up_to_first_token(batches: AsyncIterator[Sequence[Delta]]) -> Sequence[Delta] | None:
+    """What comes up to and with the first piece of an answer; ``None`` if the stream ends without any.
+
+    Many providers send a role, or a chunk with no choices, at once, and only then begin to think. Until they say
+    something another one may still take over.
+    """
+    first: list[Delta] = []
+    async for batch in batches:
+        first += batch
+        if any(_says_something(delta) for delta in batch):
+            return first
+    return None
+
+
+def _says_something(delta: Delta) -> bool:
+    spoken = delta.text or delta.refusal or delta.tool_calls or delta.extras
+    return bool(spoken) or delta.finish_reason is not None

@@ -274,3 +274,13 @@ def test_how_long_to_wait(headers: dict[str, str], message: str, seconds: float 
 def test_what_cannot_be_repeated_has_no_wait() -> None:
     assert error(400, b"", {"retry-after": "3"}).retry_after is None
     assert error(503, b"", {"retry-after": "3"}).retry_after == 3
+
+
+@pytest.mark.parametrize("secret", ["hunter2-corporate", "Zm9vYmFyYmF6cXV4"])
+def test_a_key_of_any_look_is_never_told(secret: str) -> None:
+    body = orjson.dumps({"error": {"message": f"That {secret} was wrong."}})
+
+    told = str(OpenAIErrors("acme", [secret]).from_reply(400, httpx2.Headers(), body))
+
+    assert secret not in told
+    assert "was wrong" in told

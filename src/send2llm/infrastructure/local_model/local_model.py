@@ -16,7 +16,7 @@ from send2llm.infrastructure.processes import ChildProcess, ChildStartError, Chi
 
 _HOST = "127.0.0.1"
 _START_TIMEOUT = 120.0
-_LOG_TAIL_LINES = 5
+_LOG_TAIL_LINES = 20
 
 
 class LocalModel:

@@ -19,6 +19,9 @@ from send2llm.infrastructure.providers.response_bodies import beginning, pieces
 CONNECT_TIMEOUT = 10.0
 """Seconds for name look-up, TCP and TLS. The other timeouts belong to the application."""
 
+LARGEST_REPLY = 64 * 1024 * 1024
+"""Bytes, unpacked: more than any answer, pictures included, and less than would harm the service."""
+
 _SECRET_HEADER = re.compile(r"auth|key|token|secret", re.IGNORECASE)
 
 
@@ -154,9 +157,13 @@ class OpenAICompatibleProvider:
 
     async def _read(self, response: httpx2.Response) -> bytes:
         try:
-            if "content-encoding" in response.headers:
-                return await response.aread()
-            return b"".join([piece async for piece in pieces(response)])
+            read, size = [], 0
+            async for piece in pieces(response):
+                read.append(piece)
+                size += len(piece)
+                if size > LARGEST_REPLY:
+                    raise MalformedReply(f"The reply of {self._name} is larger than {LARGEST_REPLY} bytes.")
+            return b"".join(read)
         except httpx2.TransportError as error:
             raise self._lost(error) from error
         except httpx2.DecodingError as error:

@@ -13,8 +13,8 @@ from send2llm.interfaces.cli.errors import CommandFailed, ConnectionLost, Servic
 if TYPE_CHECKING:
     import httpx2
 
-DEFAULT_URL = "http://127.0.0.1:8484"
-"""Where ``send2llm serve`` listens when nobody says otherwise."""
+DEFAULT_URL = f"http://127.0.0.1:{os.environ.get('SEND2LLM_PORT', '8484')}"
+"""Where ``send2llm serve`` listens on this machine, by the same variable."""
 
 API_KEY_VARIABLE = "SEND2LLM_API_KEY"
 
