@@ -135,7 +135,7 @@ class ChildProcess:
             await asyncio.wait([healthy, self._supervisor], return_when=asyncio.FIRST_COMPLETED)
             if self._supervisor.done():
                 await self._supervisor  # raises what went wrong
-        except BaseException:
+        except BaseException:  # also when it is cancelled: no child stays behind
             await self.stop()
             raise
 

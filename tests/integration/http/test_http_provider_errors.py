@@ -228,12 +228,16 @@ async def test_the_own_api_tells_it_as_a_problem(gateway: Gateway, provider: Fak
     response = await gateway.api.post(path, json=body)
     _assert_problem(response, 429, "provider_rate_limited")
     assert int(response.headers["retry-after"]) >= 7
+    assert response.headers["x-send2llm-conversation-id"] == str(conversation)
 
     provider.script(ErrorReply(400, code="context_length_exceeded"))
     _assert_problem(await gateway.api.post(path, json={**body, "stream": True}), 400, "context_length_exceeded")
 
     # The same message again, after the failures: it is said once.
-    assert (await gateway.api.post(path, json=body)).status_code == 200
+    answered = await gateway.api.post(path, json=body)
+    assert answered.status_code == 200
+    assert answered.headers["x-send2llm-conversation-id"] == str(conversation)
+    assert answered.headers["x-send2llm-attempts"] == "1"
     shown = (await gateway.api.get(f"/api/conversations/{conversation}")).json()
     assert [one["role"] for one in shown["messages"]] == ["user", "assistant"]
 

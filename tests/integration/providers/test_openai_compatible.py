@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import logging
 import socket
 import warnings
@@ -29,7 +30,7 @@ from send2llm.domain.errors import (
 )
 from send2llm.domain.message import Message, TextPart
 from send2llm.infrastructure.providers import openai_stream
-from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
+from send2llm.infrastructure.providers.openai_compatible import LARGEST_REPLY, OpenAICompatibleProvider
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.testing.openai_server import (
     DONE,
@@ -296,6 +297,16 @@ async def test_what_is_no_answer_is_an_error(
     assert type(caught.value) is kind or (stream and type(caught.value) is StreamBroken)
     assert caught.value.provider == "acme"
     assert len(server.requests) == 1
+
+
+async def test_a_reply_that_unpacks_to_more_than_the_service_can_bear(
+    server: FakeOpenAIServer, provider: OpenAICompatibleProvider
+) -> None:
+    answer = b'{"choices": [{"message": {"role": "assistant", "content": "' + b"x" * LARGEST_REPLY + b'"}}]}'
+    server.script(Reply(gzip.compress(answer, 1), headers={"content-encoding": "gzip"}))
+
+    with pytest.raises(MalformedReply, match="larger than"):
+        await provider.complete(CALL)
 
 
 async def test_a_list_of_models_may_have_other_shapes() -> None:

@@ -93,7 +93,7 @@ class EmbeddedPostgres:
                 self._usage.acquire_shared()
             try:
                 self._bring_up()
-            except BaseException:
+            except BaseException:  # also when it is cut off: who has no server is no user of it
                 self._usage.release()
                 raise
         return self.connection_info.dsn

@@ -53,7 +53,7 @@ class FileLock:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, operation)
-        except BaseException:
+        except BaseException:  # also when it is cut off: the descriptor must not stay open
             os.close(descriptor)
             raise
         self._descriptor = descriptor
