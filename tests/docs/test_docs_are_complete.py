@@ -38,7 +38,7 @@ NEVER_SHOWN = {"error", "configuration_error", "conflict", "provider_error", "pr
 
 OF_NO_CLASS = {"not_found": "404", "method_not_allowed": "405", "http_error": "4xx", "internal_error": "500"}
 
-NOT_IN_USE_YET = re.compile("budget|allowance|carry_over|hold_|cannot_bound")
+NOT_IN_USE_YET = re.compile("budget|allowance|carry_over|hold_|cannot_bound|price_unknown|stale_budget")
 """Events and error codes of budgets, which nothing stores or shows yet. When something does, this line goes, and the
 lists get them."""
 

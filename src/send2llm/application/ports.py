@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from send2llm.application.context import Context
+from send2llm.domain.allowance_events import HoldTaken
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
@@ -56,6 +57,14 @@ class Claim:
     event: IdempotencyKeyClaimed | None
 
 
+@dataclass(frozen=True, slots=True)
+class AllowanceHold:
+    """Money of an allowance that is to be held together with what is saved."""
+
+    allowance_id: UUID
+    event: HoldTaken
+
+
 class Conversations(Protocol):
     """The conversations in the event store."""
 
@@ -72,11 +81,17 @@ class Conversations(Protocol):
         ...
 
     async def save(
-        self, conversation: Conversation, context: Context, *, claim: tuple[Claim, IdempotencyKeyClaimed] | None = None
+        self,
+        conversation: Conversation,
+        context: Context,
+        *,
+        claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
+        holds: Sequence[AllowanceHold] = (),
     ) -> int:
-        """Store its new events, and the claim of an idempotency key, all or nothing; return the last position.
+        """Store its new events, the claim of an idempotency key, and holds, all or nothing; return the last position.
 
-        Raises ``StaleConversation`` when somebody else was first (with either), ``StoreUnavailable``.
+        Raises ``StaleConversation`` when somebody else was first (with either), ``AllowanceIsClosed`` when the money
+        was taken away from this process, ``StoreUnavailable``. A hold goes behind whatever its allowance has.
         Once begun it is finished even if the waiting task is cancelled.
         """
         ...

@@ -6,20 +6,19 @@ held *after* the others have been counted, and a process that seems to be gone m
 longer than any expiry, between looking at its clock and acting on it. No clock and no lease can exclude that.
 
 A stream can. Each hold is an event in the stream of its allowance, stored in one transaction with the intent of
-its call, and the stream has one writer, the holder, who knows its version without reading it. Who takes the
-allowance away first appends ``AllowanceClosed`` behind the last event that it has read:
+its call. The store puts it behind whatever the stream holds, unless that ends with ``AllowanceClosed``: then it
+refuses the hold, and with it the intent. Who takes the allowance away first appends ``AllowanceClosed`` behind the
+last event that it has read:
 
 - if the holder was quicker, the close meets its hold at the same version and is refused; read again, close again;
-- if the close is stored, the paused holder's next hold meets it at the same version and is refused, and with it
-  the intent: nothing of that call was sent to a provider, and nothing of a later one will be.
+- if the close is stored, the paused holder's next hold is refused: nothing of that call was sent to a provider, and
+  nothing of a later one will be.
 
 Only then are the holds counted, and by then they are all there are. ``close`` may be called again by whoever
 finds the allowance closed but not yet settled, so a taker that dies half-way leaves nothing behind that the next
 one could not finish.
 
-All this rests on versions without holes. Were the 8th event of a stream refused and the 9th stored all the same, or
-sent later, then a close at 8 would stop nobody. So the holder gives an allowance's versions out without a gap, and
-an event is stored only directly behind the one before it; when one is refused, so are those sent after it.
+All this rests on one order of all appends: the store decides one after the other, under the lock of its table.
 """
 
 from collections.abc import Iterable

@@ -11,8 +11,13 @@ ClosingReason = Literal["settled", "lapsed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldTaken:
-    """The most that one attempt of a call can cost is set aside, before a byte goes to the provider."""
+    """The most that one attempt of a call can cost is set aside, before a byte goes to the provider.
 
+    ``budget_id`` and ``period_key`` say whose money it is: those of the period that lent the allowance.
+    """
+
+    budget_id: UUID
+    period_key: str
     conversation_id: UUID
     completion_id: UUID
     attempt: int

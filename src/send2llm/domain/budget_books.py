@@ -11,6 +11,7 @@ from send2llm.domain.pico_dollars import dollars, pico_dollars
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
+    AllowanceRenewed,
     AllowanceSettled,
     BalanceCarriedOver,
     BudgetExhausted,
@@ -115,6 +116,8 @@ class Books:
         match event:
             case AllowanceGranted():
                 self._lend(event)
+            case AllowanceRenewed():
+                self._renew(event)
             case AllowanceSettled():
                 self._end(event.allowance_id, event.spent_usd)
             case AllowanceLapsed():
@@ -146,6 +149,12 @@ class Books:
     def _lend(self, grant: AllowanceGranted) -> None:
         self.outstanding[grant.allowance_id] = OutstandingAllowance(grant.holder, grant.amount_usd, grant.expires_at)
         self.lent += pico_dollars(grant.amount_usd)
+
+    def _renew(self, renewal: AllowanceRenewed) -> None:
+        before = self.outstanding[renewal.allowance_id]
+        kept = replace(before, amount=renewal.amount_usd, expires_at=renewal.expires_at)
+        self.outstanding[renewal.allowance_id] = kept
+        self.lent -= pico_dollars(before.amount) - pico_dollars(kept.amount)
 
     def _end(self, allowance_id: UUID, spent: Decimal, assumed: Decimal = ZERO) -> None:
         self.lent -= pico_dollars(self.outstanding.pop(allowance_id).amount)

@@ -11,6 +11,7 @@ from send2llm.domain.conversation_events import (
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
+    CompletionRefused,
     CompletionRequested,
     ConversationClosed,
     ConversationEvent,
@@ -29,6 +30,8 @@ from send2llm.domain.errors import (
 )
 from send2llm.domain.message import NO_EXTRAS, JsonObject, Message, transcript_digest
 
+CompletionEnd = CompletionReceived | CompletionFailed | CompletionInterrupted | CompletionRefused
+
 EMPTY_TRANSCRIPT = b""
 """Where the hash chain of every transcript begins."""
 
@@ -37,7 +40,7 @@ EMPTY_TRANSCRIPT = b""
 class Ending:
     """How a completion stands: ``None`` while it is awaited, else the event that ended it."""
 
-    event: CompletionReceived | CompletionFailed | CompletionInterrupted | None
+    event: "CompletionEnd | None"
 
 
 class Conversation:
@@ -122,6 +125,13 @@ class Conversation:
             raise InvalidRequest("A completion needs at least one message.", param="messages")
         self._record(request)
 
+    def refuse_completion(self, refused: CompletionRefused) -> None:
+        """Record that an answer to what has been said was not asked for."""
+        self._must_be_open()
+        if self.awaited is not None:
+            raise CompletionInProgress(self.id)
+        self._record(refused)
+
     def fail_attempt(self, failure: AttemptFailed) -> None:
         """One attempt failed; the completion is still awaited."""
         self._must_be_awaited(failure.completion_id)
@@ -193,7 +203,7 @@ class Conversation:
             case CompletionReceived():
                 self._end(event.completion_id, event)
                 self._say(event.answers[0].message)
-            case CompletionFailed():
+            case CompletionFailed() | CompletionRefused():
                 self._end(event.completion_id, event)
             case CompletionInterrupted():
                 self._end(event.completion_id, event)
@@ -210,7 +220,7 @@ class Conversation:
         self.messages.append(message)
         self.digest = transcript_digest(self.digest, message)
 
-    def _end(self, completion_id: UUID, event: CompletionReceived | CompletionFailed | CompletionInterrupted) -> None:
+    def _end(self, completion_id: UUID, event: CompletionEnd) -> None:
         self.awaited = None
         self._completions[completion_id] = Ending(event)
 

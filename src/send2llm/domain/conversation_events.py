@@ -10,7 +10,8 @@ from uuid import UUID
 
 from send2llm.domain.completion import Answer, Parameters, Usage
 from send2llm.domain.message import JsonObject, Message, no_extras
-from send2llm.domain.routing import Decision
+from send2llm.domain.routing import Decision, PassedOver
+from send2llm.domain.shortfall import Shortfall
 
 InterruptionReason = Literal[
     "internal_error", "client_disconnected", "provider_failed", "process_gone", "shutdown", "store_unavailable"
@@ -35,9 +36,10 @@ class MessageAdded:
 class CompletionRequested:
     """The intent: everything decided before the first byte goes to a provider.
 
-    ``provider`` and ``model`` are the first candidate of ``decision``. ``price_version`` names the prices in
-    force, ``None`` if the model has none. ``hold_usd`` is the most that this call can cost, when a budget set
-    it aside. ``process`` is the running process that works on it: when that is gone, so is the call.
+    ``provider`` and ``model`` are the first candidate of ``decision`` that is not ``passed_over``.
+    ``price_version`` names the prices in force, ``None`` if the model has none. ``hold_usd`` is the most that the
+    first attempt can cost, when budgets set it aside, and ``output_limit`` the most tokens that each answer may
+    then have. ``process`` is the running process that works on it: when that is gone, so is the call.
     """
 
     completion_id: UUID
@@ -50,12 +52,18 @@ class CompletionRequested:
     streaming: bool = False
     price_version: str | None = None
     hold_usd: Decimal | None = None
+    output_limit: int | None = None
+    passed_over: tuple[PassedOver, ...] = ()
     idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
-    """One attempt at one provider failed; ``error`` is the code from the error tree, ``duration`` in seconds."""
+    """One attempt at one provider failed; ``error`` is the code from the error tree, ``duration`` in seconds.
+
+    ``cost_usd`` is what budgets are charged for it: the hold, when the provider may have worked and charged for it
+    although nothing came back, which ``assumed`` says; ``None`` when it cost nothing, or no budget covers it.
+    """
 
     completion_id: UUID
     attempt: int
@@ -66,6 +74,8 @@ class AttemptFailed:
     retryable: bool
     status: int | None
     duration: float
+    cost_usd: Decimal | None = None
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +83,9 @@ class CompletionReceived:
     """The answer, and what it cost.
 
     Usage as the provider ``reported`` it is kept apart from what was ``estimated`` because it reported
-    nothing. ``cost_usd`` is ``None`` when the model has no known price. ``duration`` and
-    ``time_to_first_token`` are seconds.
+    nothing. ``cost_usd`` is that of the last attempt, ``None`` when the model has no known price. ``assumed`` says
+    when it is not known but assumed: the whole hold, where a budget covers the call and no usage was reported.
+    ``duration`` and ``time_to_first_token`` are seconds.
     """
 
     completion_id: UUID
@@ -90,6 +101,7 @@ class CompletionReceived:
     price_version: str | None = None
     response_id: str = ""
     response_model: str = ""
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +120,7 @@ class CompletionInterrupted:
     """The call ended after a part of the answer, or with nobody to take it: what is known, what was ``assumed``.
 
     ``provider_failed`` means that the stream broke after its first tokens, which the provider may charge for.
+    ``attempts`` is the number of the attempt that was under way, at ``provider`` and ``model``; 0 when none was.
     """
 
     completion_id: UUID
@@ -119,6 +132,25 @@ class CompletionInterrupted:
     cost_usd: Decimal | None = None
     price_version: str | None = None
     assumed: str = ""
+    attempts: int = 0
+    provider: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRefused:
+    """No provider was asked, because a rule of ours forbids it; ``error`` is its code from the error tree.
+
+    ``shortfall`` has the numbers when a budget had not enough left; ``passed_over`` says it for each candidate.
+    """
+
+    completion_id: UUID
+    requested_model: str
+    decision: Decision
+    error: str
+    detail: str
+    shortfall: Shortfall | None = None
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +177,7 @@ ConversationEvent = (
     | CompletionReceived
     | CompletionFailed
     | CompletionInterrupted
+    | CompletionRefused
     | FeedbackGiven
     | ConversationClosed
 )

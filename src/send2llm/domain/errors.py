@@ -5,6 +5,7 @@
     ├── InvalidRequest                the caller asked for something malformed
     │   ├── UnknownModel              no provider or route has that model
     │   └── CannotBound               nothing limits what it can cost, so that no hold could cover it
+    │       └── PriceUnknown          a budget applies, and nobody knows what the model costs
     ├── NotFound
     │   ├── ConversationNotFound
     │   ├── CompletionNotFound
@@ -25,6 +26,7 @@
     │   ├── AllowanceAlreadyGranted
     │   ├── AllowanceAlreadyEnded     too late: the money was settled without the holder
     │   ├── AllowanceIsClosed         too late: the money was taken from the holder
+    │   ├── StaleBudget               somebody else appended first (retried by the application)
     │   └── HoldAlreadyTaken
     ├── BudgetExceeded                a budget has not enough left for the call
     ├── StoreUnavailable              events cannot be stored or read now
@@ -49,10 +51,10 @@ Messages are written for the person who must act; they never hold a key or the t
 
 # Longer than 400 lines because whoever catches an error shall find the whole tree in one place.
 
-from datetime import datetime
-from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
+
+from send2llm.domain.shortfall import Shortfall
 
 
 class Send2LLMError(Exception):
@@ -95,6 +97,19 @@ class CannotBound(InvalidRequest):
     """Nothing limits what the request can cost, so that no hold could cover it; ``param`` names the reason."""
 
     code = "cannot_bound_cost"
+
+
+class PriceUnknown(CannotBound):
+    """A budget covers the call, and nobody knows what the model costs."""
+
+    code = "price_unknown"
+
+    def __init__(self, provider: str, model: str) -> None:
+        super().__init__(
+            f"The model {provider}/{model[:200]} has no known price, so that no budget can cover the call. State one "
+            f'in send2llm.toml ([prices."{provider}/..."]), or mark the provider as free.',
+            param="model",
+        )
 
 
 class NotFound(Send2LLMError):
@@ -279,6 +294,15 @@ class AllowanceIsClosed(Conflict):
         super().__init__(f"The allowance {allowance_id} is closed; ask the budget for a new one.")
 
 
+class StaleBudget(Conflict):
+    """Another process appended to the budget first; load again and decide again."""
+
+    code = "stale_budget"
+
+    def __init__(self, budget_id: object) -> None:
+        super().__init__(f"The budget {budget_id} was changed by another process at the same moment; try again.")
+
+
 class HoldAlreadyTaken(Conflict):
     """An attempt holds money from an allowance once."""
 
@@ -289,45 +313,15 @@ class HoldAlreadyTaken(Conflict):
 
 
 class BudgetExceeded(Send2LLMError):
-    """A budget has not enough left to cover the most that the call may cost.
-
-    Amounts are US dollars. ``left`` is what is neither ``settled`` nor ``lent``, 0 when more than all is. What
-    is ``lent`` may come home; when not, waiting helps only from ``period_end`` on, and never without one.
-    """
+    """A budget has not enough left to cover the most that the call may cost; ``shortfall`` has the numbers."""
 
     code = "budget_exceeded"
 
-    def __init__(
-        self,
-        *,
-        budget_id: object,
-        scope: str,
-        period_key: str,
-        period_end: datetime | None,
-        needed: Decimal,
-        limit: Decimal,
-        carried_over: Decimal,
-        settled: Decimal,
-        lent: Decimal,
-        left: Decimal,
-    ) -> None:
-        available = f"{limit:f} USD" + (f" and {carried_over:f} USD carried over" if carried_over else "")
-        wait = f", or wait until {period_end.isoformat()}" if period_end else ""
-        super().__init__(
-            f"The call may cost {needed:f} USD, but the budget {budget_id} ({scope}, {period_key}) has {left:f} USD "
-            f"left of {available}: {settled:f} USD are settled and {lent:f} USD lent to running calls. Ask for "
-            f"fewer output tokens, raise the limit with `send2llm budget set`{wait}."
-        )
-        self.budget_id = budget_id
-        self.scope = scope
-        self.period_key = period_key
-        self.period_end = period_end
-        self.needed = needed
-        self.limit = limit
-        self.carried_over = carried_over
-        self.settled = settled
-        self.lent = lent
-        self.left = left
+    def __init__(self, shortfall: Shortfall) -> None:
+        end = shortfall.period_end
+        wait = f", or wait until {end.isoformat()}" if end else ""
+        super().__init__(f"{shortfall} Ask for fewer output tokens, raise the limit with `send2llm budget set`{wait}.")
+        self.shortfall = shortfall
 
 
 class StoreUnavailable(Send2LLMError):

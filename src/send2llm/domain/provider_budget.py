@@ -34,6 +34,7 @@ from send2llm.domain.pico_dollars import dollars, pico_dollars
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
+    AllowanceRenewed,
     AllowanceSettled,
     BalanceCarriedOver,
     BudgetExhausted,
@@ -44,6 +45,7 @@ from send2llm.domain.provider_budget_events import (
     ProviderBudgetEvent,
     ThresholdReached,
 )
+from send2llm.domain.shortfall import Shortfall
 
 
 class ProviderBudget(Aggregate[ProviderBudgetEvent]):
@@ -168,6 +170,19 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
             balance = self.balance
             self._record(BudgetExhausted(needed_usd=needed, settled_usd=balance.settled, lent_usd=balance.lent))
 
+    def renew(self, allowance_id: UUID, *, amount: Decimal, expires_at: datetime) -> None:
+        """The holder keeps ``amount`` of an allowance for its running calls, and for longer; the rest comes back.
+
+        So money that waits for nothing goes home although a long call is still running. Nothing can be added this
+        way: ``ValueError`` for more than is in it. Raises as ``settle`` does.
+        """
+        self._must_be_outstanding(allowance_id)
+        present = self.outstanding[allowance_id]
+        if pico_dollars(amount) > pico_dollars(present.amount):
+            raise ValueError(f"The allowance {allowance_id} has {present.amount} USD, less than {amount}.")
+        if (amount, expires_at) != (present.amount, present.expires_at):
+            self._record(AllowanceRenewed(allowance_id=allowance_id, amount_usd=amount, expires_at=expires_at))
+
     def settle(self, allowance_id: UUID, spent: Decimal) -> None:
         """The holder gives an allowance back, all its calls ended, and says what they cost.
 
@@ -179,17 +194,24 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
         self._record(AllowanceSettled(allowance_id=allowance_id, spent_usd=spent, returned_usd=returned))
         self._tell_thresholds()
 
-    def lapse(self, allowance_id: UUID, *, spent: Decimal, assumed: Decimal) -> None:
+    def lapse(self, allowance_id: UUID, *, spent: Decimal, assumed: Decimal, assumed_holds: Iterable[str] = ()) -> None:
         """Somebody settles an allowance whose holder seems to be gone, after closing it (``Allowance.close``).
 
-        ``spent`` is what its finished calls cost, ``assumed`` the holds of the others. Overruns of finished calls
-        are recorded first, by their holds, so that a holder that comes back does not count them again. With the
+        ``spent`` is what its finished calls cost, ``assumed`` the holds of the others, named by ``assumed_holds``.
+        Overruns of finished calls are recorded first, by their holds, so that a holder that comes back does not count
+        them again. With the
         allowance closed this is safe at any time: it need not wait for the expiry when the holder is known to be
         dead. Raises as ``settle`` does.
         """
         returned = self._rest(allowance_id, dollars(pico_dollars(spent) + pico_dollars(assumed)))
         self._record(
-            AllowanceLapsed(allowance_id=allowance_id, spent_usd=spent, assumed_usd=assumed, returned_usd=returned)
+            AllowanceLapsed(
+                allowance_id=allowance_id,
+                spent_usd=spent,
+                assumed_usd=assumed,
+                returned_usd=returned,
+                assumed_holds=tuple(assumed_holds),
+            )
         )
         self._tell_thresholds()
 
@@ -273,14 +295,17 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
 
     def _rest(self, allowance_id: UUID, spent: Decimal) -> Decimal:
         """What comes back of an outstanding allowance; records an overrun when more was spent than is in it."""
-        if allowance_id in self._books.ended:
-            raise AllowanceAlreadyEnded(allowance_id)
-        if allowance_id not in self.outstanding:
-            raise AllowanceNotFound(allowance_id, self.period.key)
+        self._must_be_outstanding(allowance_id)
         rest = pico_dollars(self.outstanding[allowance_id].amount) - pico_dollars(spent)
         if rest < 0:
             self._record(OverrunRecorded(allowance_id=allowance_id, amount_usd=dollars(-rest)))
         return dollars(max(0, rest))
+
+    def _must_be_outstanding(self, allowance_id: UUID) -> None:
+        if allowance_id in self._books.ended:
+            raise AllowanceAlreadyEnded(allowance_id)
+        if allowance_id not in self.outstanding:
+            raise AllowanceNotFound(allowance_id, self.period.key)
 
     def _must_be_open(self) -> None:
         if self.closed:
@@ -289,14 +314,16 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
     def _exceeded(self, needed: Decimal) -> BudgetExceeded:
         balance = self.balance
         return BudgetExceeded(
-            budget_id=self.budget_id,
-            scope=self.scope.key,
-            period_key=self.period.key,
-            period_end=self.period.end,
-            needed=needed,
-            limit=balance.limit,
-            carried_over=balance.carried_over,
-            settled=balance.settled,
-            lent=balance.lent,
-            left=balance.left,
+            Shortfall(
+                budget_id=self.budget_id,
+                scope=self.scope.key,
+                period_key=self.period.key,
+                period_end=self.period.end,
+                needed_usd=needed,
+                limit_usd=balance.limit,
+                carried_over_usd=balance.carried_over,
+                settled_usd=balance.settled,
+                lent_usd=balance.lent,
+                left_usd=balance.left,
+            )
         )

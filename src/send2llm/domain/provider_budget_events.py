@@ -51,6 +51,15 @@ class AllowanceGranted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllowanceRenewed:
+    """The holder keeps ``amount_usd`` of it until ``expires_at``, for calls that still run; the rest came back."""
+
+    allowance_id: UUID
+    amount_usd: Decimal
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AllowanceSettled:
     """The holder has said what it ``spent``; the rest came back."""
 
@@ -63,13 +72,15 @@ class AllowanceSettled:
 class AllowanceLapsed:
     """Somebody else has settled it, because the holder seemed to be gone.
 
-    ``spent_usd`` is what finished calls cost; ``assumed_usd`` are the holds of calls whose end nobody knows.
+    ``spent_usd`` is what finished calls cost; ``assumed_usd`` are the holds of calls whose end nobody knows, and
+    ``assumed_holds`` their names.
     """
 
     allowance_id: UUID
     spent_usd: Decimal
     assumed_usd: Decimal
     returned_usd: Decimal
+    assumed_holds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +136,7 @@ ProviderBudgetEvent = (
     | BalanceCarriedOver
     | LimitChanged
     | AllowanceGranted
+    | AllowanceRenewed
     | AllowanceSettled
     | AllowanceLapsed
     | OverrunRecorded

@@ -23,6 +23,16 @@ class Decision:
     candidates: tuple[Candidate, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A candidate that was not asked, and why: ``error`` is the code from the error tree."""
+
+    provider: str
+    model: str
+    error: str
+    detail: str
+
+
 class ModelNames:
     """What callers may call a model, and the candidates behind each name.
 

@@ -24,6 +24,7 @@ from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
+    AllowanceRenewed,
     AllowanceSettled,
     OverrunRecorded,
     PeriodOpened,
@@ -85,6 +86,11 @@ def lapsed(number: int, spent: str, *, assumed: str = "0", returned: str = "0") 
     )
 
 
+def renewed(number: int, amount: str, expires_at: datetime = EXPIRY) -> AllowanceRenewed:
+    """Its holder keeps a part of an allowance."""
+    return AllowanceRenewed(allowance_id=allowance(number), amount_usd=usd(amount), expires_at=expires_at)
+
+
 def overrun(number: int, amount: str, hold_id: str | None = None) -> OverrunRecorded:
     """A provider billed more than it could have."""
     return OverrunRecorded(allowance_id=allowance(number), amount_usd=usd(amount), hold_id=hold_id)
@@ -93,6 +99,8 @@ def overrun(number: int, amount: str, hold_id: str | None = None) -> OverrunReco
 def hold(number: int = 1, amount: str = "1", attempt: int = 1) -> HoldTaken:
     """An attempt of a numbered completion holds an amount."""
     return HoldTaken(
+        budget_id=BUDGET,
+        period_key=NOVEMBER.key,
         conversation_id=UUID("00000000-0000-7000-8000-00000000c0de"),
         completion_id=UUID(int=0x0000_0000_0000_7000_8000_0000_0000_0000 + number),
         attempt=attempt,

@@ -6,7 +6,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from send2llm.application.context import Context, RecordedEvent
-from send2llm.application.ports import Claim, Clock, Identifiers
+from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.errors import StaleConversation, StoreUnavailable
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
@@ -77,6 +77,7 @@ class InMemoryConversations:
         context: Context,
         *,
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
+        holds: Sequence[AllowanceHold] = (),  # noqa: ARG002 - there are no budgets here yet
     ) -> int:
         """Keep its new events, all or nothing; return the last position, 0 when nothing was new."""
         self._must_be_available()

@@ -38,6 +38,7 @@ from send2llm.testing.budget_stories import (
     opened,
     overrun,
     plan,
+    renewed,
     settled,
     state,
     usd,
@@ -134,10 +135,11 @@ class TestGranting:
     def test_is_refused_with_the_numbers(self):
         refusal = given(opened("9", "1"), *FULL[1:]).when(ask(3, "0.5", "0.25")).then_refused(BudgetExceeded)
         assert isinstance(refusal, BudgetExceeded)
-        assert (refusal.needed, refusal.limit, refusal.carried_over) == (usd("0.25"), 9, 1)
-        assert (refusal.settled, refusal.lent, refusal.left) == (4, 6, 0)
-        assert (refusal.budget_id, refusal.scope) == (BUDGET, "provider=openai")
-        assert (refusal.period_key, refusal.period_end) == (NOVEMBER.key, NOVEMBER.end)
+        lacking = refusal.shortfall
+        assert (lacking.needed_usd, lacking.limit_usd, lacking.carried_over_usd) == (usd("0.25"), 9, 1)
+        assert (lacking.settled_usd, lacking.lent_usd, lacking.left_usd) == (4, 6, 0)
+        assert (lacking.budget_id, lacking.scope) == (BUDGET, "provider=openai")
+        assert (lacking.period_key, lacking.period_end) == (NOVEMBER.key, NOVEMBER.end)
         for words in ("0.25 USD", "0 USD left of 9 USD and 1 USD carried over", "4 USD are settled", "2026-12-01"):
             assert words in str(refusal)
 
@@ -400,3 +402,41 @@ class TestCopies:
         budget = ProviderBudget.open(plan(), NOVEMBER)
         assert budget.copy().collect() == (1, [])
         assert budget.collect() == (0, [opened()])
+
+
+class TestRenewing:
+    LATER = EXPIRY + timedelta(minutes=5)
+
+    def test_the_idle_part_comes_back_while_calls_run(self):
+        budget = (
+            given(opened(), granted(1, "4"))
+            .when(lambda it: it.renew(allowance(1), amount=usd("1.5"), expires_at=self.LATER))
+            .then(renewed(1, "1.5", self.LATER))
+        )
+        assert (budget.balance.lent, budget.balance.left, budget.balance.settled) == (usd("1.5"), usd("8.5"), 0)
+        assert budget.expired(EXPIRY) == []
+        assert budget.expired(self.LATER) == [allowance(1)]
+
+    def test_what_it_is_settled_with_counts_against_what_was_kept(self):
+        given(opened(), granted(1, "4"), renewed(1, "1.5")).when(settle(1, "1")).then(settled(1, "1", returned="0.5"))
+
+    def test_the_same_again_changes_nothing(self):
+        given(opened(), granted(1, "4")).when(
+            lambda it: it.renew(allowance(1), amount=usd("4"), expires_at=EXPIRY)
+        ).then()
+
+    def test_nothing_can_be_added(self):
+        budget = ProviderBudget.fold(BUDGET, NOVEMBER.key, (opened(), granted(1, "4")))
+        with pytest.raises(ValueError, match="4 USD, less than 5"):
+            budget.renew(allowance(1), amount=usd("5"), expires_at=EXPIRY)
+
+    @pytest.mark.parametrize("ending", [settled(1, "4"), lapsed(1, "4")], ids=["settled", "lapsed"])
+    def test_it_is_too_late_once_it_has_ended(self, ending):
+        given(opened(), granted(1, "4"), ending).when(
+            lambda it: it.renew(allowance(1), amount=usd("1"), expires_at=self.LATER)
+        ).then_refused(AllowanceAlreadyEnded)
+
+    def test_one_that_was_never_granted_cannot_be(self):
+        given(opened()).when(lambda it: it.renew(allowance(1), amount=usd("1"), expires_at=self.LATER)).then_refused(
+            AllowanceNotFound
+        )

@@ -11,6 +11,7 @@ from send2llm.domain.budget_scope import WHOLE_SERVICE, BudgetScope
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
+    AllowanceRenewed,
     AllowanceSettled,
     BalanceCarriedOver,
     BudgetExhausted,
@@ -76,6 +77,13 @@ BUDGET_EXAMPLES = {
             expires_at=datetime(2026, 11, 23, 12, 45, 15, 123456, tzinfo=UTC),
         )
     ],
+    "budget.allowance_renewed": [
+        AllowanceRenewed(
+            allowance_id=ALLOWANCE,
+            amount_usd=Decimal("0.002"),
+            expires_at=datetime(2026, 11, 23, 12, 50, 15, 123456, tzinfo=UTC),
+        )
+    ],
     "budget.allowance_settled": [
         AllowanceSettled(allowance_id=ALLOWANCE, spent_usd=Decimal("0.01"), returned_usd=Decimal("0.002345678901"))
     ],
@@ -85,6 +93,7 @@ BUDGET_EXAMPLES = {
             spent_usd=Decimal("0.01"),
             assumed_usd=Decimal("0.002"),
             returned_usd=Decimal("0.000345678901"),
+            assumed_holds=("0192e4a0-0000-7000-8000-000000000001/2",),
         )
     ],
     "budget.overrun_recorded": [
@@ -111,6 +120,8 @@ BUDGET_EXAMPLES = {
     ],
     "allowance.hold_taken": [
         HoldTaken(
+            budget_id=BUDGET,
+            period_key="2026-11",
             conversation_id=UUID("0192e4a0-0000-7000-8000-0000000000a1"),
             completion_id=UUID("0192e4a0-0000-7000-8000-000000000001"),
             attempt=2,

@@ -20,6 +20,7 @@ from send2llm.domain.conversation_events import (
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
+    CompletionRefused,
     CompletionRequested,
     ConversationClosed,
     ConversationStarted,
@@ -36,7 +37,8 @@ from send2llm.domain.message import (
     ToolCallPart,
     ToolResultPart,
 )
-from send2llm.domain.routing import Candidate, Decision
+from send2llm.domain.routing import Candidate, Decision, PassedOver
+from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
 
@@ -103,6 +105,8 @@ EXAMPLES = {
             streaming=True,
             price_version="genai-prices 0.2.3",
             hold_usd=Decimal("0.012345678901"),
+            output_limit=80,
+            passed_over=(PassedOver("azure", "gpt-4o", "budget_exceeded", "The call may cost 1 USD."),),
             idempotency_key="order-66",
         ),
         CompletionRequested(
@@ -126,6 +130,8 @@ EXAMPLES = {
             retryable=True,
             status=503,
             duration=0.25,
+            cost_usd=Decimal("0.012345678901"),
+            assumed="the provider may have charged",
         ),
         AttemptFailed(
             completion_id=COMPLETION,
@@ -154,6 +160,7 @@ EXAMPLES = {
             price_version="genai-prices 0.2.3",
             response_id="chatcmpl-1",
             response_model="gpt-4o-2024-08-06",
+            assumed="no usage was reported",
         ),
         CompletionReceived(
             completion_id=COMPLETION, provider="local", model="m", answers=(ANSWER,), attempts=1, duration=1.5
@@ -175,8 +182,40 @@ EXAMPLES = {
             cost_usd=Decimal("1E-12"),
             price_version="genai-prices 0.2.3",
             assumed="the part that came",
+            attempts=2,
+            provider="openai",
+            model="gpt-4o",
         ),
         CompletionInterrupted(completion_id=COMPLETION, reason="process_gone"),
+    ],
+    "conversation.completion_refused": [
+        CompletionRefused(
+            completion_id=COMPLETION,
+            requested_model="cheap",
+            decision=Decision("route", (Candidate("openai", "gpt-4o", "number 1"),)),
+            error="budget_exceeded",
+            detail="The call may cost 0.5 USD.",
+            shortfall=Shortfall(
+                budget_id=UUID("0192e4a0-0000-7000-8000-0000000000b1"),
+                scope="provider=openai",
+                period_key="2026-11",
+                period_end=datetime(2026, 11, 30, 23, 0, tzinfo=UTC),
+                needed_usd=Decimal("0.5"),
+                limit_usd=Decimal(100),
+                carried_over_usd=Decimal("12.5"),
+                settled_usd=Decimal(112),
+                lent_usd=Decimal("0.25"),
+                left_usd=Decimal("0.25"),
+            ),
+            passed_over=(PassedOver("openai", "gpt-4o", "budget_exceeded", "The call may cost 0.5 USD."),),
+        ),
+        CompletionRefused(
+            completion_id=COMPLETION,
+            requested_model="local/m",
+            decision=Decision("named", (Candidate("local", "m", "named by the caller"),)),
+            error="price_unknown",
+            detail="The model local/m has no known price.",
+        ),
     ],
     "conversation.feedback_given": [
         FeedbackGiven(completion_id=COMPLETION, score=Decimal("-0.50"), comment="wrong"),

@@ -11,6 +11,7 @@ from send2llm.domain.conversation_events import (
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
+    CompletionRefused,
     ConversationClosed,
     ConversationEvent,
 )
@@ -19,7 +20,7 @@ from send2llm.infrastructure.event_store.append import Append, TranscriptHead
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.streams import conversation_stream, idempotency_stream, tenant_digest
 
-_ENDINGS = (CompletionReceived, CompletionFailed, CompletionInterrupted)
+_ENDINGS = (CompletionReceived, CompletionFailed, CompletionInterrupted, CompletionRefused)
 
 
 class ConversationAppends:

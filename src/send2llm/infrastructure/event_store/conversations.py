@@ -10,7 +10,7 @@ from eventsourcing.persistence import PersistenceError
 from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.context import Context
-from send2llm.application.ports import Claim, Clock, Identifiers
+from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import ConversationEvent
 from send2llm.domain.errors import (
@@ -99,6 +99,7 @@ class EventSourcedConversations:
         context: Context,
         *,
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
+        holds: Sequence[AllowanceHold] = (),  # noqa: ARG002 - there are no budgets here yet
     ) -> int:
         """Store its new events, all or nothing; return the last position, 0 when nothing was new.
 

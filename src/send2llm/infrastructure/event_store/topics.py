@@ -20,6 +20,7 @@ from send2llm.domain.conversation_events import (
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
+    CompletionRefused,
     CompletionRequested,
     ConversationClosed,
     ConversationStarted,
@@ -31,6 +32,7 @@ from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
+    AllowanceRenewed,
     AllowanceSettled,
     BalanceCarriedOver,
     BudgetExhausted,
@@ -110,6 +112,7 @@ class EventRegistry:
         registry.register("conversation.completion_received", CompletionReceived)
         registry.register("conversation.completion_failed", CompletionFailed)
         registry.register("conversation.completion_interrupted", CompletionInterrupted)
+        registry.register("conversation.completion_refused", CompletionRefused)
         registry.register("conversation.feedback_given", FeedbackGiven)
         registry.register("conversation.closed", ConversationClosed)
         registry.register("idempotency.key_claimed", IdempotencyKeyClaimed)
@@ -120,6 +123,7 @@ class EventRegistry:
         registry.register("budget.balance_carried_over", BalanceCarriedOver)
         registry.register("budget.limit_changed", LimitChanged)
         registry.register("budget.allowance_granted", AllowanceGranted)
+        registry.register("budget.allowance_renewed", AllowanceRenewed)
         registry.register("budget.allowance_settled", AllowanceSettled)
         registry.register("budget.allowance_lapsed", AllowanceLapsed)
         registry.register("budget.overrun_recorded", OverrunRecorded)

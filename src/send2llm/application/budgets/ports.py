@@ -1,0 +1,73 @@
+"""What the use cases about budgets need from outside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from send2llm.application.context import Context, RecordedEvent
+from send2llm.domain.allowance import Allowance
+from send2llm.domain.budget_plan import BudgetPlan
+from send2llm.domain.budget_plan_events import BudgetPlanEvent
+from send2llm.domain.provider_budget import ProviderBudget
+from send2llm.domain.provider_budget_events import PeriodClosed, PeriodOpened
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetChange:
+    """Something that changed which budgets there are: a plan, or which of its periods are open.
+
+    ``position`` is that of the event in the log; ``period_key`` is ``None`` for events of the plan.
+    """
+
+    position: int
+    budget_id: UUID
+    period_key: str | None
+    event: BudgetPlanEvent | PeriodOpened | PeriodClosed
+
+
+class Budgets(Protocol):
+    """The budgets in the event store. Every method raises ``StoreUnavailable``."""
+
+    async def plan(self, budget_id: UUID) -> BudgetPlan:
+        """A plan of the caller's own, as it stands now; raises ``BudgetNotFound``."""
+        ...
+
+    async def period(self, budget_id: UUID, period_key: str, *, fresh: bool = True) -> ProviderBudget:
+        """A period of the caller's own; raises ``BudgetPeriodNotFound``.
+
+        Without ``fresh`` it may lag behind what other processes stored; ``save`` will tell.
+        """
+        ...
+
+    async def allowance(self, allowance_id: UUID) -> Allowance:
+        """An allowance as it stands now, without holds if nothing was held yet."""
+        ...
+
+    async def save(self, *changed: BudgetPlan | ProviderBudget | Allowance, context: Context) -> None:
+        """Store the new events of all of them, all or nothing.
+
+        Raises ``StaleBudget`` when somebody else was first with any of them. Once begun it is finished even if the
+        waiting task is cancelled.
+        """
+        ...
+
+    async def changes(self, after: int) -> Sequence[BudgetChange]:
+        """All plan events, and openings and closings of periods, after a position of the log, in its order."""
+        ...
+
+    async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
+        """The events of a plan, or of one of its periods, in their order; none if there is no such stream."""
+        ...
+
+    async def hold_events(self, allowance_id: UUID) -> Sequence[RecordedEvent]:
+        """The events of an allowance in their order."""
+        ...
+
+
+class Recalls(Protocol):
+    """Word among the processes that somebody lacks money which others may have idle."""
+
+    async def ask(self, budget_id: UUID, period_key: str) -> None:
+        """Ask all other processes to give back what they do not need. Only a hint: it may get lost."""
+        ...
