@@ -29,6 +29,7 @@ from send2llm.domain.errors import (
     MalformedReply,
 )
 from send2llm.domain.message import NO_EXTRAS, JsonObject, Message, transcript_digest
+from send2llm.domain.routing import Attempt
 
 CompletionEnd = CompletionReceived | CompletionFailed | CompletionInterrupted | CompletionRefused
 
@@ -60,6 +61,8 @@ class Conversation:
         """The hash chain of the transcript, as ``transcript_digest`` makes it."""
         self.awaited: UUID | None = None
         """The completion that the conversation waits for."""
+        self.attempt: Attempt | None = None
+        """The attempt that is under way, or about to begin, for what is awaited."""
         self.closed = False
         self.labels: JsonObject = NO_EXTRAS
         self._completions: dict[UUID, Ending] = {}
@@ -95,6 +98,7 @@ class Conversation:
         twin.messages = self.messages.copy()
         twin.digest = self.digest
         twin.awaited = self.awaited
+        twin.attempt = self.attempt
         twin.closed = self.closed
         twin.labels = self.labels
         twin._completions = self._completions.copy()  # noqa: SLF001 - a twin is of this very class
@@ -199,6 +203,7 @@ class Conversation:
                 self._say(message)
             case CompletionRequested():
                 self.awaited = event.completion_id
+                self.attempt = Attempt(1, event.provider, event.model, event.hold_usd)
                 self._completions[event.completion_id] = Ending(None)
             case CompletionReceived():
                 self._end(event.completion_id, event)
@@ -213,7 +218,9 @@ class Conversation:
                 self.labels = labels
             case ConversationClosed():
                 self.closed = True
-            case AttemptFailed() | FeedbackGiven():
+            case AttemptFailed(next_attempt=following):
+                self.attempt = following
+            case FeedbackGiven():
                 pass
 
     def _say(self, message: Message) -> None:
@@ -221,7 +228,7 @@ class Conversation:
         self.digest = transcript_digest(self.digest, message)
 
     def _end(self, completion_id: UUID, event: CompletionEnd) -> None:
-        self.awaited = None
+        self.awaited = self.attempt = None
         self._completions[completion_id] = Ending(event)
 
     def _must_be_open(self) -> None:

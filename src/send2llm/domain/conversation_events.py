@@ -10,7 +10,7 @@ from uuid import UUID
 
 from send2llm.domain.completion import Answer, Parameters, Usage
 from send2llm.domain.message import JsonObject, Message, no_extras
-from send2llm.domain.routing import Decision, PassedOver
+from send2llm.domain.routing import Attempt, Decision, PassedOver
 from send2llm.domain.shortfall import Shortfall
 
 InterruptionReason = Literal[
@@ -63,6 +63,7 @@ class AttemptFailed:
 
     ``cost_usd`` is what budgets are charged for it: the hold, when the provider may have worked and charged for it
     although nothing came back, which ``assumed`` says; ``None`` when it cost nothing, or no budget covers it.
+    ``next_attempt`` is the one that follows, ``None`` when none does.
     """
 
     completion_id: UUID
@@ -76,6 +77,7 @@ class AttemptFailed:
     duration: float
     cost_usd: Decimal | None = None
     assumed: str = ""
+    next_attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,8 @@ class CompletionInterrupted:
     """The call ended after a part of the answer, or with nobody to take it: what is known, what was ``assumed``.
 
     ``provider_failed`` means that the stream broke after its first tokens, which the provider may charge for.
-    ``attempts`` is the number of the attempt that was under way, at ``provider`` and ``model``; 0 when none was.
+    ``attempts`` is the number of the attempt that was under way or about to begin, at ``provider`` and ``model``; 0
+    when that is not known.
     """
 
     completion_id: UUID

@@ -340,11 +340,13 @@ class ProviderError(Send2LLMError):
     """The provider did not give an answer.
 
     ``retryable`` says whether the same call may succeed later, ``retry_after`` (seconds) when the provider
-    wants it to come, ``status`` is the provider's HTTP status where there was one.
+    wants it to come, ``status`` is the provider's HTTP status where there was one. ``may_be_charged``: the provider
+    may have worked on the request, and may charge for it, although no answer came of it.
     """
 
     code = "provider_error"
     retryable: bool = False
+    may_be_charged: bool = False
 
     def __init__(
         self, message: str, *, provider: str = "", status: int | None = None, retry_after: float | None = None
@@ -420,6 +422,7 @@ class ConnectionFailed(TransientProviderError):
     """No connection to the provider, or it was lost before an answer."""
 
     code = "provider_connection_failed"
+    may_be_charged = True
 
 
 class ProviderTimedOut(TransientProviderError):
@@ -433,15 +436,18 @@ class ProviderTimedOut(TransientProviderError):
         )
         self.phase = phase
         self.retryable = phase != "total"
+        self.may_be_charged = phase != "connect"
 
 
 class MalformedReply(TransientProviderError):
     """The reply is not what the provider's format says."""
 
     code = "provider_malformed_reply"
+    may_be_charged = True
 
 
 class StreamBroken(TransientProviderError):
     """The stream ended without its end."""
 
     code = "provider_stream_broken"
+    may_be_charged = True

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from send2llm.domain.errors import UnknownModel
 
@@ -21,6 +22,16 @@ class Decision:
 
     strategy: str
     candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One question to one provider: its ``number`` in the call, from 1, and what budgets set aside for it."""
+
+    number: int
+    provider: str
+    model: str
+    hold_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from send2llm.domain.message import (
     ToolCallPart,
     ToolResultPart,
 )
-from send2llm.domain.routing import Candidate, Decision, PassedOver
+from send2llm.domain.routing import Attempt, Candidate, Decision, PassedOver
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
@@ -132,6 +132,7 @@ EXAMPLES = {
             duration=0.25,
             cost_usd=Decimal("0.012345678901"),
             assumed="the provider may have charged",
+            next_attempt=Attempt(3, "local", "m", Decimal("0.0001")),
         ),
         AttemptFailed(
             completion_id=COMPLETION,

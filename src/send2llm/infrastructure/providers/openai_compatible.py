@@ -146,6 +146,10 @@ class OpenAICompatibleProvider:
             response = await self._transport.handle_async_request(request)
         except httpx2.ConnectTimeout as error:
             raise ProviderTimedOut("connect", self._connect_timeout, provider=self._name) from error
+        except httpx2.ConnectError as error:
+            lost = self._lost(error)
+            lost.may_be_charged = False  # nothing of the request was sent
+            raise lost from error
         except httpx2.TransportError as error:
             raise self._lost(error) from error
         if not 200 <= response.status_code < 300:

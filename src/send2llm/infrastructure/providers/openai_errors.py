@@ -87,6 +87,10 @@ _BY_STATUS: Mapping[int, Kind] = {
     505: RequestRejected,
 }
 
+_ASKED_BEHIND = frozenset({408, 502, 504, *range(520, 525)})
+"""Statuses by which a proxy says that whoever is behind it was asked and did not answer: it may have worked all the same.
+Other errors come from the provider itself, which charges for answers only."""
+
 _BY_TYPE: Mapping[str, int] = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
@@ -135,17 +139,21 @@ class OpenAIErrors:
         read = read_error({"error": error})
         typed = (_BY_TYPE[code] for code in sorted(read.codes) if code in _BY_TYPE)
         status = read.status or next(typed, 500)
-        return self._error(read, status, headers, _kind(read, status))
+        inside = self._error(read, status, headers, _kind(read, status))
+        inside.may_be_charged = True  # it had begun to answer
+        return inside
 
     def _error(self, error: ErrorBody, status: int, headers: Mapping[str, str], kind: Kind) -> ProviderError:
         said = self._scrubbed(error.message) or "without a message"
         hint = _HINTS.get(kind, "").format(name=self._name)
-        return kind(
+        made = kind(
             f"{self._name} answered with HTTP {status}: {said} {hint}".rstrip(),
             provider=self._name,
             status=status,
             retry_after=retry_after(headers, error.message) if kind.retryable else None,
         )
+        made.may_be_charged = status in _ASKED_BEHIND
+        return made
 
     def _scrubbed(self, text: str) -> str:
         for secret in self._secrets:
