@@ -15,12 +15,13 @@ from send2llm.domain.errors import CannotBound
 from send2llm.domain.upper_bound.allowances import ANY_MODEL, Allowances, allowances_for
 from send2llm.domain.upper_bound.cost import (
     UNLIMITED_OUTPUT_TOKENS,
+    CostBound,
     affordable_output_tokens,
     most_cost,
     most_output_tokens,
     output_limit,
 )
-from send2llm.domain.upper_bound.input_tokens import most_input_tokens
+from send2llm.domain.upper_bound.input_tokens import most_input_tokens, most_message_tokens
 from send2llm.domain.upper_bound.text_size import most_json_tokens, most_quoted_tokens, most_text_tokens
 
 __all__ = [
@@ -28,10 +29,12 @@ __all__ = [
     "UNLIMITED_OUTPUT_TOKENS",
     "Allowances",
     "CannotBound",
+    "CostBound",
     "affordable_output_tokens",
     "allowances_for",
     "most_cost",
     "most_input_tokens",
+    "most_message_tokens",
     "most_json_tokens",
     "most_output_tokens",
     "most_quoted_tokens",

@@ -1,7 +1,9 @@
 """The most that a request can cost, and the longest answer that an amount pays for."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from typing import Self
 
 from send2llm.domain.completion import Parameters, Usage
 from send2llm.domain.errors import CannotBound
@@ -19,6 +21,31 @@ LONG_CACHE_WRITE = Decimal("1.6")
 
 _MILLION = Decimal(1_000_000)
 _FLOOR = Context(prec=60, rounding=ROUND_FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class CostBound:
+    """The most that one request can cost, by how long its answers may be.
+
+    No usage with at most ``input_tokens`` exceeds the flat ``price``.
+    """
+
+    price: Price
+    input_tokens: int
+    choices: int
+
+    @classmethod
+    def of(cls, price: Price, messages: Iterable[Message], parameters: Parameters, input_tokens: int) -> Self:
+        """The bound for a request with at most ``input_tokens``, as ``most_input_tokens`` counts them."""
+        return cls(_dearest(price, messages, parameters, input_tokens), input_tokens, parameters.choices)
+
+    def cost(self, output_limit: int) -> Decimal:
+        """The most US dollars if each answer has at most ``output_limit`` tokens."""
+        return self.price.cost(Usage(self.input_tokens, output_limit * self.choices))
+
+    def output_limit_within(self, amount: Decimal) -> int:
+        """The longest answers, in tokens of each, that ``amount`` (USD) is sure to pay for; 0 if none."""
+        return _affordable(self.price, self.input_tokens, self.choices, amount)
 
 
 def output_limit(parameters: Parameters, model_limit: int | None = None) -> int | None:
@@ -59,7 +86,8 @@ def most_cost(
         )
     if input_tokens is None:
         input_tokens = most_input_tokens(messages, parameters, allowances)
-    return _dearest(price, messages, parameters, input_tokens).cost(Usage(input_tokens, output_tokens))
+    bound = CostBound.of(price, messages, parameters, input_tokens)
+    return bound.price.cost(Usage(input_tokens, output_tokens))
 
 
 def affordable_output_tokens(
@@ -80,10 +108,9 @@ def affordable_output_tokens(
     """
     if input_tokens is None:
         input_tokens = most_input_tokens(messages, parameters, allowances)
-    dearest = _dearest(price, messages, parameters, input_tokens)
     limit = output_limit(parameters, model_limit)
     longest = UNLIMITED_OUTPUT_TOKENS if limit is None else limit
-    tokens = min(longest, _affordable(dearest, input_tokens, parameters.choices, amount))
+    tokens = min(longest, CostBound.of(price, messages, parameters, input_tokens).output_limit_within(amount))
     return tokens if tokens >= min(floor, longest) else 0
 
 

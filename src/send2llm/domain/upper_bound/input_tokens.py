@@ -36,15 +36,21 @@ from send2llm.domain.upper_bound.request_fields import (
 from send2llm.domain.upper_bound.text_size import most_json_tokens, most_quoted_tokens, most_text_tokens
 
 
-def most_input_tokens(messages: Iterable[Message], parameters: Parameters, allowances: Allowances = ANY_MODEL) -> int:
+def most_message_tokens(messages: Iterable[Message], allowances: Allowances = ANY_MODEL) -> int:
+    """The part of ``most_input_tokens`` that the messages make up; it adds up over the parts of a transcript."""
+    return sum([_message_tokens(message, allowances) for message in messages])
+
+
+def most_input_tokens(
+    messages: Iterable[Message], parameters: Parameters, allowances: Allowances = ANY_MODEL, *, said_tokens: int = 0
+) -> int:
     """An upper bound on the input tokens that any provider counts for the request.
 
-    Linear in the request's bytes. Raises ``CannotBound`` for what has no bound: audio, files, stored content, tools
+    ``said_tokens`` is the result of ``most_message_tokens`` for messages that come before ``messages``, so that what
+    was said long ago is not counted again in each turn. Linear in the request's bytes. Raises ``CannotBound`` for what has no bound: audio, files, stored content, tools
     that the provider runs, and fields which are not known to be free.
     """
-    tokens = TOKENS_PER_REQUEST + allowances.hidden_prompt
-    for message in messages:
-        tokens += _message_tokens(message, allowances)
+    tokens = TOKENS_PER_REQUEST + allowances.hidden_prompt + said_tokens + most_message_tokens(messages, allowances)
     if parameters.extras or parameters.tools:
         require_bounded_fields(parameters, allowances.free_fields)
         tokens += _tool_tokens(parameters)
