@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -17,9 +17,23 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.exc import OperationalError
 
 from send2llm import __version__
+from send2llm.application.admission import Admission
 from send2llm.application.background import Background
+from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
+from send2llm.application.budgets.call_bounds import CallBounds
+from send2llm.application.budgets.closing import CloseEndedPeriods
+from send2llm.application.budgets.directory import BudgetDirectory
+from send2llm.application.budgets.holds import Holds
+from send2llm.application.budgets.lender import Lender
+from send2llm.application.budgets.opening import Opening
+from send2llm.application.budgets.patient_borrower import PatientBorrower
+from send2llm.application.budgets.policy import BudgetPolicy
+from send2llm.application.budgets.ports import BudgetObserver, Budgets, Recalls
+from send2llm.application.budgets.upkeep import BudgetUpkeep
+from send2llm.application.charges import Charges
 from send2llm.application.context import RecordedEvent
 from send2llm.application.conversations import ConversationCommands
+from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
 from send2llm.application.intents import Intents
 from send2llm.application.outcomes import Outcomes
@@ -40,8 +54,9 @@ from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
-from send2llm.domain.errors import ConfigurationError, StoreUnavailable
+from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
+from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
 from send2llm.infrastructure.event_store.event_log import EventLog
@@ -50,6 +65,7 @@ from send2llm.infrastructure.event_store.guards import check_environment, check_
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
+from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.status import PostgresProjections
@@ -59,6 +75,7 @@ from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
+from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.infrastructure.telemetry.observer import TelemetryObserver
 from send2llm.settings import ProviderSettings, Settings
@@ -135,6 +152,8 @@ class Service:
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
+    _holds: Holds
+    _upkeep: BudgetUpkeep
     _recover: RecoverUnfinishedCalls
     _background: Background
     _registered: RegisteredProcess
@@ -154,9 +173,12 @@ class Service:
         self._stack.push_async_callback(self.providers.aclose)
         await asyncio.to_thread(self._registered.start)
         self._stack.push_async_callback(asyncio.to_thread, self._registered.stop)
+        await self._upkeep.start()
+        self._stack.push_async_callback(self._upkeep.stop)
         self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
-        recovering = asyncio.create_task(self._keep_recovering())
-        self._stack.push_async_callback(_end, recovering)
+        for work in (self._keep_recovering(), self._upkeep.run()):
+            self._stack.push_async_callback(_end, asyncio.create_task(work))
+        self._stack.push_async_callback(asyncio.to_thread, self._listen_for_recalls().stop)
 
     async def stop(self) -> None:
         """Finish what goes on in the background, and close everything."""
@@ -199,6 +221,20 @@ class Service:
             for warning in check_server(connection):
                 logger.warning("database.not_durable", setting=warning.setting, value=warning.value)
 
+    def _listen_for_recalls(self) -> RecallListener:
+        loop = asyncio.get_running_loop()
+
+        def recalled(budget_id: UUID, period_key: str) -> None:
+            loop.call_soon_threadsafe(lambda: self._background.run(self._give_back(budget_id, period_key)))
+
+        listener = RecallListener(database_of(self.settings).dsn, recalled)
+        listener.start()
+        return listener
+
+    async def _give_back(self, budget_id: UUID, period_key: str) -> None:
+        with suppress(StoreUnavailable, StaleBudget):  # it goes home a little later then
+            await self._holds.recalled(budget_id, period_key)
+
     async def _keep_recovering(self) -> None:
         """Calls whose process is gone are found soon after the start, and from then on from time to time."""
         while True:
@@ -240,6 +276,8 @@ def build_service(settings: Settings) -> Service:
         (Identifiers, TimeOrderedIdentifiers()),
         (Randomness, SystemRandomness()),
         (Observer, TelemetryObserver(metrics)),
+        (BudgetObserver, TelemetryBudgetObserver(metrics)),
+        (BudgetPolicy, settings.budgets.policy()),
         (Timeouts, Timeouts(**settings.timeouts.model_dump())),
         (RetryPolicy, RetryPolicy(**settings.retries.model_dump())),
         (ModelNames, _model_names(settings)),
@@ -247,6 +285,7 @@ def build_service(settings: Settings) -> Service:
         (Background, Background()),
         (HistoryQueries, PostgresHistory(pool)),
         (Processes, PostgresProcesses(pool)),
+        (Recalls, PostgresRecalls(pool)),
         (ProjectionStatuses, PostgresProjections(pool, codec)),
         (EventFeed, log),
         (ConversationLog, log),
@@ -263,9 +302,28 @@ def build_service(settings: Settings) -> Service:
     container.register(Providers, instance=providers)
     container.register(ConfiguredProviders, instance=providers)
     container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
+    container.register(Budgets, EventSourcedBudgets, scope=punq.Scope.singleton)
+    container.register(BudgetDirectory, scope=punq.Scope.singleton)
+    container.register(Holds, scope=punq.Scope.singleton)  # the money of this process
+    container.register(Lender, holder=registered.name)
     container.register(Intents, process=registered.name)
-    for use_case in (Outcomes, MessageSender, ConversationCommands, ConversationAsOf, RecoverUnfinishedCalls):
-        container.register(use_case)
+    for part in (
+        Admission,
+        BudgetUpkeep,
+        CallBounds,
+        Charges,
+        CloseEndedPeriods,
+        ConversationAsOf,
+        ConversationCommands,
+        DoubtfulIntents,
+        MessageSender,
+        Opening,
+        Outcomes,
+        PatientBorrower,
+        RecoverUnfinishedCalls,
+        SettleAbandonedAllowances,
+    ):
+        container.register(part)
     container.register(Service)
     service: Service = container.resolve(Service)
     return service

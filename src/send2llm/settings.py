@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.application.patience import Timeouts
 from send2llm.application.retries import RetryPolicy
 from send2llm.domain.errors import ConfigurationError
@@ -109,6 +110,37 @@ class TimeoutSettings(_Section):
     total: Seconds = Timeouts().total
 
 
+class BudgetSettings(_Section):
+    """How budgets are kept; the budgets themselves are set with `send2llm budget set`. See ``BudgetPolicy``."""
+
+    allowance_seconds: Seconds = BudgetPolicy().allowance
+    """How long money is lent to a process before others may take it back."""
+    idle_seconds: Seconds = BudgetPolicy().idle
+    """Money that was not needed for so long goes home unasked."""
+    recall_seconds: float = Field(default=BudgetPolicy().recall, ge=0, le=60)
+    """The longest that a call waits for idle money of other processes before it is refused."""
+    output_tokens: int = Field(default=BudgetPolicy().output_tokens, ge=1)
+    """The most tokens of an answer under a budget, where the caller sets no limit."""
+    least_output_tokens: int = Field(default=BudgetPolicy().least_output_tokens, ge=1)
+    """A call that could not have so many is refused rather than cut short."""
+    unknown_price: Literal["refuse", "allow"] = "refuse"
+    """Calls under a budget to a model whose price nobody knows; allowed ones are counted by no budget."""
+    free_fields: tuple[str, ...] = ()
+    """Fields of requests that cost nothing, beyond those that are known to."""
+
+    def policy(self) -> BudgetPolicy:
+        """The same for the application."""
+        return BudgetPolicy(
+            allowance=self.allowance_seconds,
+            idle=self.idle_seconds,
+            recall=self.recall_seconds,
+            output_tokens=self.output_tokens,
+            least_output_tokens=self.least_output_tokens,
+            unknown_price=self.unknown_price,
+            free_fields=frozenset(self.free_fields),
+        )
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -164,6 +196,7 @@ class Settings(BaseSettings):
     """Aliases: ``fast = ["groq/llama-3.3-70b", "local/smollm2-135m-instruct"]`` are tried in that order."""
     prices: dict[str, PriceSettings] = {}
     """Corrections of the price catalogue, by ``provider/model``."""
+    budgets: BudgetSettings = BudgetSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
     log: LogSettings = LogSettings()

@@ -1,10 +1,10 @@
 """Change a conversation: load, command, save; again when somebody else was first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from send2llm.application.context import Context
-from send2llm.application.ports import Conversations
+from send2llm.application.ports import AllowanceHold, Conversations
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.errors import StaleConversation
 
@@ -13,18 +13,23 @@ TRIES = 5
 
 
 async def change(
-    conversations: Conversations, conversation_id: UUID, context: Context, command: Callable[[Conversation], object]
+    conversations: Conversations,
+    conversation_id: UUID,
+    context: Context,
+    command: Callable[[Conversation], object],
+    holds: Sequence[AllowanceHold] = (),
 ) -> Conversation:
-    """Apply ``command`` to the conversation and store what it recorded.
+    """Apply ``command`` to the conversation and store what it recorded, together with ``holds``.
 
     The command may run several times, each time on a conversation of its own. Raises what it raises, and
-    ``ConversationNotFound``, ``StaleConversation`` (after ``TRIES`` lost races), ``StoreUnavailable``.
+    ``ConversationNotFound``, ``StaleConversation`` (after ``TRIES`` lost races), ``AllowanceIsClosed``,
+    ``StoreUnavailable``.
     """
     for attempt in range(TRIES):
         conversation = await conversations.load(conversation_id, fresh=attempt > 0)
         command(conversation)
         try:
-            await conversations.save(conversation, context)
+            await conversations.save(conversation, context, holds=holds)
         except StaleConversation:
             continue
         return conversation

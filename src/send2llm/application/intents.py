@@ -6,21 +6,28 @@ from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from uuid import UUID
 
+from send2llm.application.admission import Admission, Admitted, Refused
+from send2llm.application.budgets.call_bounds import Transcript
 from send2llm.application.change import TRIES
 from send2llm.application.context import Context
+from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.patience import Caller, Patience, Timeouts
 from send2llm.application.ports import Clock, Conversations, Identifiers, PriceBook
 from send2llm.application.told import Told
 from send2llm.domain.completion import Completion, Parameters
 from send2llm.domain.conversation import Conversation
-from send2llm.domain.conversation_events import CompletionReceived, CompletionRequested
+from send2llm.domain.conversation_events import CompletionReceived, CompletionRefused, CompletionRequested
 from send2llm.domain.errors import (
+    AllowanceIsClosed,
+    BudgetExceeded,
     CompletionInProgress,
     CompletionNotFound,
     ConversationNotFound,
     IdempotencyKeyReused,
+    Send2LLMError,
     StaleConversation,
+    StoreUnavailable,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.domain.message import JsonObject, Message, no_extras
@@ -46,80 +53,77 @@ class SendMessage:
     labels: JsonObject = field(default_factory=no_extras)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A call on its way to its intent; ``started`` is monotonic."""
+
+    command: SendMessage
+    context: Context
+    decision: Decision
+    started: float
+
+
+class CallRefused(Exception):
+    """No budget pays for the call, which is stored; ``error`` is what the caller is told."""
+
+    def __init__(
+        self, error: Send2LLMError, conversation_id: UUID, completion_id: UUID, decision: Decision, started: float
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.conversation_id = conversation_id
+        self.completion_id = completion_id
+        self.decision = decision
+        self.started = started
+
+
 class Intents:
     """Opens calls: nothing goes to a provider before what is asked and decided is stored."""
 
     def __init__(
         self,
         conversations: Conversations,
+        admission: Admission,
         names: ModelNames,
         prices: PriceBook,
         clock: Clock,
         identifiers: Identifiers,
         timeouts: Timeouts,
+        doubts: DoubtfulIntents,
         process: str,
     ) -> None:
         self._conversations = conversations
+        self._admission = admission
         self._names = names
         self._prices = prices
         self._clock = clock
         self._identifiers = identifiers
         self._timeouts = timeouts
+        self._doubts = doubts
         self._process = process
 
     async def open(self, command: SendMessage, caller: Caller, context: Context) -> OpenCall | Reply:
-        """Store the intent of a call, or find the answer that its idempotency key stands for already."""
-        started = self._clock.monotonic()
+        """Store the intent of a call, or find the answer that its idempotency key stands for already.
+
+        Raises ``CallRefused``, which is stored as well, when no budget pays for any of the candidates.
+        """
+        opening = _Opening(command, context, self._names.decide(command.model), self._clock.monotonic())
         patience = Patience(caller, self._timeouts)
-        decision = self._names.decide(command.model)
-        request = self._request(command, decision)
-        conversation: Conversation | Reply | None = None
         for attempt in range(TRIES):
             try:
-                conversation = await self._store(command, request, context, fresh=attempt > 0)
-                break
+                return await self._store(opening, patience, fresh=attempt > 0)
             except StaleConversation:
                 continue
+            except AllowanceIsClosed as closed:
+                self._admission.lose(closed.allowance_id)
             except CompletionInProgress:
                 if attempt:
                     raise
                 continue  # what was known here may be old
-        if isinstance(conversation, Reply):
-            return conversation
-        if conversation is None:
-            raise StaleConversation(command.conversation_id)
-        return OpenCall(
-            context=context,
-            conversation_id=conversation.id,
-            completion_id=request.completion_id,
-            requested_model=command.model,
-            decision=decision,
-            messages=conversation.messages,
-            parameters=command.parameters,
-            streaming=command.streaming,
-            patience=patience,
-            started=started,
-        )
+        raise StaleConversation(command.conversation_id)
 
-    def _request(self, command: SendMessage, decision: Decision) -> CompletionRequested:
-        first = decision.candidates[0]
-        price = self._prices.price(first.provider, first.model)
-        return CompletionRequested(
-            completion_id=self._identifiers.new(),
-            requested_model=command.model,
-            parameters=command.parameters,
-            decision=decision,
-            provider=first.provider,
-            model=first.model,
-            process=self._process,
-            streaming=command.streaming,
-            price_version=price.version if price else None,
-            idempotency_key=command.idempotency_key,
-        )
-
-    async def _store(
-        self, command: SendMessage, request: CompletionRequested, context: Context, *, fresh: bool
-    ) -> Conversation | Reply:
+    async def _store(self, opening: _Opening, patience: Patience, *, fresh: bool) -> OpenCall | Reply:
+        command, context = opening.command, opening.context
         claim = digest = None
         conversation_id = command.conversation_id
         if command.idempotency_key is not None:
@@ -131,16 +135,85 @@ class Intents:
                     return answered
                 conversation_id = claim.event.conversation_id
         conversation, new = await self._conversation(command, conversation_id, context, fresh=fresh)
+        transcript = Transcript(conversation.id, conversation.messages, len(conversation.messages))
         conversation.add_messages(new)
-        conversation.request_completion(request)
-        if claim is None or digest is None:
-            await self._conversations.save(conversation, context)
-        else:
-            mine = IdempotencyKeyClaimed(
-                conversation_id=conversation.id, completion_id=request.completion_id, request_digest=digest
+        completion_id = self._identifiers.new()
+        admitted = await self._admit(opening, conversation, completion_id, transcript)
+        try:
+            conversation.request_completion(self._request(opening, completion_id, admitted))
+            await self._conversations.save(
+                conversation,
+                context,
+                claim=None if claim is None else (claim, _claimed(conversation.id, completion_id, digest)),
+                holds=() if admitted.hold is None else admitted.hold.events(conversation.id),
             )
-            await self._conversations.save(conversation, context, claim=(claim, mine))
-        return conversation
+        except StoreUnavailable:
+            self._doubts.settle(conversation.id, completion_id, admitted.hold, context)
+            raise
+        except BaseException:  # not stored: whatever it was, nothing of it is held
+            if admitted.hold is not None:
+                admitted.hold.end(0)
+            raise
+        return OpenCall(
+            context=context,
+            conversation_id=conversation.id,
+            completion_id=completion_id,
+            requested_model=command.model,
+            decision=opening.decision,
+            candidate=admitted.candidate,
+            hold=admitted.hold,
+            messages=conversation.messages,
+            stored_messages=transcript.stored,
+            parameters=command.parameters,
+            streaming=command.streaming,
+            patience=patience,
+            started=opening.started,
+        )
+
+    async def _admit(
+        self, opening: _Opening, conversation: Conversation, completion_id: UUID, transcript: Transcript
+    ) -> Admitted:
+        """Who is to be asked, and the money for it; stores the refusal when there is none."""
+        command, decision = opening.command, opening.decision
+        try:
+            return await self._admission.first(
+                decision.candidates, completion_id, transcript, command.parameters, opening.context
+            )
+        except Refused as refused:
+            error = refused.error
+            conversation.refuse_completion(
+                CompletionRefused(
+                    completion_id=completion_id,
+                    requested_model=command.model,
+                    decision=decision,
+                    error=error.code,
+                    detail=str(error),
+                    shortfall=error.shortfall if isinstance(error, BudgetExceeded) else None,
+                    passed_over=refused.passed_over,
+                )
+            )
+            await self._conversations.save(conversation, opening.context)
+            error.conversation_id = conversation.id
+            raise CallRefused(error, conversation.id, completion_id, decision, opening.started) from None
+
+    def _request(self, opening: _Opening, completion_id: UUID, admitted: Admitted) -> CompletionRequested:
+        command, candidate, hold = opening.command, admitted.candidate, admitted.hold
+        price = self._prices.price(candidate.provider, candidate.model)
+        return CompletionRequested(
+            completion_id=completion_id,
+            requested_model=command.model,
+            parameters=command.parameters,
+            decision=opening.decision,
+            provider=candidate.provider,
+            model=candidate.model,
+            process=self._process,
+            streaming=command.streaming,
+            price_version=price.version if price else None,
+            hold_usd=hold.amount_usd if hold else None,
+            output_limit=hold.output_limit if hold else None,
+            passed_over=admitted.passed_over,
+            idempotency_key=command.idempotency_key,
+        )
 
     async def _conversation(
         self, command: SendMessage, conversation_id: UUID | None, context: Context, *, fresh: bool
@@ -201,6 +274,12 @@ class Intents:
             upstream=0.0,
             replayed=True,
         )
+
+
+def _claimed(conversation_id: UUID, completion_id: UUID, digest: str | None) -> IdempotencyKeyClaimed:
+    return IdempotencyKeyClaimed(
+        conversation_id=conversation_id, completion_id=completion_id, request_digest=digest or ""
+    )
 
 
 def request_digest(command: SendMessage) -> str:

@@ -1,15 +1,17 @@
 """One call between its intent and its outcome."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
+from send2llm.application.budgets.purse import CallHold
 from send2llm.application.context import Context
 from send2llm.application.patience import Patience
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Completion, Parameters
 from send2llm.domain.message import Message
+from send2llm.domain.money import ZERO
 from send2llm.domain.routing import Candidate, Decision
 
 
@@ -17,7 +19,10 @@ from send2llm.domain.routing import Candidate, Decision
 class OpenCall:
     """A call whose intent is stored and whose outcome is not.
 
-    ``started`` and ``attempt_started`` are monotonic; ``upstream`` counts the seconds spent waiting for providers.
+    ``candidate`` is asked now, or next; ``hold`` is what budgets have set aside for that, and ``asking`` tells whether
+    the provider may have got the request. ``attempts`` counts those that were begun, ``tries`` those at the present
+    candidate. ``stored_messages`` were said before this call. ``started`` and ``attempt_started`` are monotonic;
+    ``upstream`` counts the seconds spent waiting for providers, ``lost_usd`` what failed attempts cost.
     """
 
     context: Context
@@ -25,29 +30,66 @@ class OpenCall:
     completion_id: UUID
     requested_model: str
     decision: Decision
+    candidate: Candidate
+    hold: CallHold | None
     messages: Sequence[Message]
+    stored_messages: int
     parameters: Parameters
     streaming: bool
     patience: Patience
     started: float
-    candidate: Candidate = field(init=False)
     attempts: int = 0
+    tries: int = 0
+    asking: bool = False
     attempt_started: float = 0.0
     upstream: float = 0.0
+    lost_usd: Decimal = ZERO
     time_to_first_token: float | None = None
 
-    def __post_init__(self) -> None:
-        self.candidate = self.decision.candidates[0]
+    def begin_attempt(self, now: float) -> None:
+        """The candidate is asked, now (monotonic)."""
+        self.attempts += 1
+        self.tries += 1
+        self.attempt_started = now
+        self.asking = True
+
+    def go_on_with(self, following: "Following") -> None:
+        """The attempt has failed, which is stored; another one follows."""
+        if following.candidate is not self.candidate:
+            self.tries = 0
+        self.candidate, self.hold = following.candidate, following.hold
+        self.asking = False
+
+    def candidates_left(self) -> Sequence[Candidate]:
+        """The candidates that come after the present one."""
+        candidates = self.decision.candidates
+        return candidates[candidates.index(self.candidate) + 1 :]
 
     def provider_call(self) -> ProviderCall:
         """What the present candidate is asked."""
-        return ProviderCall(self.candidate.model, self.messages, self.parameters, self.context.correlation_id)
+        parameters = self.parameters
+        if self.hold is not None and self.hold.output_limit != parameters.max_output_tokens:
+            parameters = replace(parameters, max_output_tokens=self.hold.output_limit)
+        return ProviderCall(self.candidate.model, self.messages, parameters, self.context.correlation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The attempt after a failed one: whom to ask, with which money.
+
+    ``same_money``: the hold of the failed attempt, which cost nothing, is passed on.
+    """
+
+    candidate: Candidate
+    hold: CallHold | None
+    same_money: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the caller gets, and what is said about it in headers.
 
+    ``cost_usd`` is that of all attempts, ``budget_left_usd`` the least that any budget of the call has left.
     ``upstream`` are the seconds that providers took; ``replayed`` means that the answer was recorded earlier, for
     the same idempotency key, and no provider was asked.
     """
@@ -60,4 +102,5 @@ class Reply:
     cost_usd: Decimal | None
     attempts: int
     upstream: float
+    budget_left_usd: Decimal | None = None
     replayed: bool = False

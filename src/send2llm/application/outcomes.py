@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from send2llm.application.background import Background
 from send2llm.application.change import change
+from send2llm.application.charges import NOTHING_KNOWN, Charge, Charges
 from send2llm.application.context import Context
-from send2llm.application.intents import SendMessage
-from send2llm.application.open_call import OpenCall, Reply
-from send2llm.application.ports import AttemptReport, CallReport, Clock, Conversations, Observer, PriceBook
-from send2llm.domain.completion import Completion, Usage
+from send2llm.application.intents import CallRefused, SendMessage
+from send2llm.application.open_call import Following, OpenCall, Reply
+from send2llm.application.ports import AttemptReport, CallReport, Clock, Conversations, Observer
+from send2llm.domain.completion import Completion
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -21,14 +22,23 @@ from send2llm.domain.conversation_events import (
     CompletionReceived,
     InterruptionReason,
 )
-from send2llm.domain.errors import Conflict, NotFound, ProviderError, Send2LLMError, StaleConversation, StoreUnavailable
-from send2llm.domain.estimation import estimate_message_tokens
+from send2llm.domain.errors import (
+    CompletionAlreadyEnded,
+    Conflict,
+    NotFound,
+    ProviderError,
+    Send2LLMError,
+    StaleConversation,
+    StoreUnavailable,
+)
+from send2llm.domain.money import ZERO
+from send2llm.domain.pico_dollars import pico_dollars
+from send2llm.domain.routing import Attempt
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-REPORTED_PRICE = "reported by the provider"
 RETRY_EVERY = 2.0
 """Seconds between attempts to store an outcome that could not be stored at once."""
 
@@ -37,18 +47,17 @@ class Outcomes:
     """Stores outcomes. None is dropped: one that cannot be stored now is tried until the process ends."""
 
     def __init__(
-        self, conversations: Conversations, prices: PriceBook, clock: Clock, observer: Observer, background: Background
+        self, conversations: Conversations, charges: Charges, clock: Clock, observer: Observer, background: Background
     ) -> None:
         self._conversations = conversations
-        self._prices = prices
+        self._charges = charges
         self._clock = clock
         self._observer = observer
         self._background = background
 
     async def received(self, call: OpenCall, completion: Completion) -> Reply:
         """The answer is there: store it, then hand it over."""
-        usage = completion.usage or self._estimate(call, completion)
-        cost, version = self._cost(call, completion, usage)
+        charge = self._charges.for_answer(call, completion)
         event = CompletionReceived(
             completion_id=call.completion_id,
             provider=call.candidate.provider,
@@ -58,23 +67,19 @@ class Outcomes:
             duration=self._since(call),
             time_to_first_token=call.time_to_first_token,
             reported_usage=completion.usage,
-            estimated_usage=None if completion.usage else usage,
-            cost_usd=cost,
-            price_version=version,
+            estimated_usage=charge.usage if charge.estimated else None,
+            cost_usd=charge.cost_usd,
+            price_version=charge.price_version,
             response_id=completion.response_id,
             response_model=completion.response_model,
+            assumed=charge.assumed,
         )
+        finish_reason = completion.answers[0].finish_reason
         await self._store(
             call,
             lambda conversation: conversation.receive_completion(event),
-            lambda: self._report(
-                call,
-                "received",
-                usage=usage,
-                estimated=completion.usage is None,
-                cost=cost,
-                finish_reason=completion.answers[0].finish_reason,
-            ),
+            lambda: self._report(call, "received", charge, finish_reason=finish_reason),
+            charge.cost_usd,
         )
         return Reply(
             conversation_id=call.conversation_id,
@@ -82,9 +87,10 @@ class Outcomes:
             provider=event.provider,
             model=event.model,
             completion=completion,
-            cost_usd=cost,
+            cost_usd=_total(call, charge.cost_usd),
             attempts=call.attempts,
             upstream=call.upstream,
+            budget_left_usd=call.hold.left_usd if call.hold else None,
         )
 
     async def failed(self, call: OpenCall, error: ProviderError) -> None:
@@ -99,46 +105,53 @@ class Outcomes:
         await self._store(
             call,
             lambda conversation: conversation.fail_completion(event),
-            lambda: self._report(call, "failed", error=error.code),
+            lambda: self._report(call, "failed", NOTHING_KNOWN, error=error.code),
         )
 
     async def interrupted(
-        self, call: OpenCall, reason: InterruptionReason, partial: Completion | None = None, error: str | None = None
+        self,
+        call: OpenCall,
+        reason: InterruptionReason,
+        partial: Completion | None = None,
+        error: str | None = None,
+        failure: AttemptFailed | None = None,
     ) -> None:
-        """The call ended after a part of the answer, or nobody waits for it.
-
-        What the provider had made by then is charged for as far as it is known: by its own report, else by an
-        estimate of the prompt and of the part that came. Before the first token nothing is known, and nothing assumed.
-        """
-        usage, cost, version, assumed = None, None, None, "no answer had come; no cost assumed"
-        if partial is not None:
-            usage = partial.usage or self._estimate(call, partial)
-            cost, version = self._cost(call, partial, usage)
-            assumed = "" if partial.usage else "tokens estimated from the prompt and the part that came"
+        """The call ended after a part of the answer, or nobody waits for it; ``failure``: its attempt failed, too."""
+        charge = self._charges.for_interruption(call, partial)
         event = CompletionInterrupted(
             completion_id=call.completion_id,
             reason=reason,
             partial_text=partial.answers[0].message.text if partial else "",
             duration=self._since(call),
             reported_usage=partial.usage if partial else None,
-            estimated_usage=None if partial is None or partial.usage else usage,
-            cost_usd=cost,
-            price_version=version,
-            assumed=assumed,
+            estimated_usage=charge.usage if charge.estimated else None,
+            cost_usd=charge.cost_usd,
+            price_version=charge.price_version,
+            assumed=charge.assumed,
+            attempts=call.attempts if call.asking else call.attempts + 1,
+            provider=call.candidate.provider,
+            model=call.candidate.model,
         )
-        estimated = partial is not None and not partial.usage
+
+        def interrupt(conversation: Conversation) -> None:
+            # In one append: between the two the attempt would seem to have cost nothing.
+            if failure is not None:
+                conversation.fail_attempt(failure)
+            conversation.interrupt_completion(event)
+
         await self._store(
             call,
-            lambda conversation: conversation.interrupt_completion(event),
-            lambda: self._report(
-                call, "interrupted", error=error or reason, usage=usage, estimated=estimated, cost=cost
-            ),
+            interrupt,
+            lambda: self._report(call, "interrupted", charge, error=error or reason),
+            charge.cost_usd,
         )
 
     async def broken(self, call: OpenCall, error: ProviderError, partial: Completion | None) -> None:
         """The stream broke after the caller had got its beginning, so that no other provider can take over."""
-        await self.attempt_failed(call, error, None)
-        await self.interrupted(call, "provider_failed", partial, error.code)
+        report = self._attempt_report(call, error, None)
+        failure = _failure(call, error, report, None, NOTHING_KNOWN)  # the interruption has the charge
+        await self.interrupted(call, "provider_failed", partial, error.code, failure)
+        self._observer.attempt_failed(report)
 
     def interrupted_later(self, call: OpenCall, reason: InterruptionReason, partial: Completion | None = None) -> None:
         """As ``interrupted``, for a task that is being cancelled, or cannot store anything now."""
@@ -151,34 +164,69 @@ class Outcomes:
         with suppress(StoreUnavailable, Conflict, NotFound):
             await self.interrupted(call, reason, partial)
 
-    async def attempt_failed(self, call: OpenCall, error: ProviderError, retry_in: float | None) -> None:
-        """One attempt failed; ``retry_in`` seconds the same provider is asked again, if not ``None``."""
-        event = AttemptFailed(
-            completion_id=call.completion_id,
-            attempt=call.attempts,
+    def refused(self, command: SendMessage, refused: CallRefused, context: Context) -> None:
+        """A call that no budget pays for; it is stored already."""
+        first = refused.decision.candidates[0]
+        self._observer.call_ended(
+            CallReport(
+                conversation_id=refused.conversation_id,
+                completion_id=refused.completion_id,
+                correlation_id=context.correlation_id,
+                tenant=context.tenant,
+                requested_model=command.model,
+                provider=first.provider,
+                model=first.model,
+                streaming=command.streaming,
+                outcome="refused",
+                duration=round(self._clock.monotonic() - refused.started, 6),
+                upstream=0.0,
+                attempts=0,
+                error=refused.error.code,
+            )
+        )
+
+    async def attempt_failed(
+        self, call: OpenCall, error: ProviderError, retry_in: float | None, following: Following | None
+    ) -> None:
+        """One attempt failed, and ``following`` comes next: after ``retry_in`` seconds, if it is the same provider.
+
+        Raises ``AllowanceIsClosed`` when the money for what follows was taken away: then nothing was stored.
+        """
+        charge = self._charges.for_failure(call, error)
+        report = self._attempt_report(call, error, retry_in if following else None)
+        event = _failure(call, error, report, following, charge)
+        held = following.hold if following else None
+        try:
+            await change(
+                self._conversations,
+                call.conversation_id,
+                call.context,
+                lambda conversation: conversation.fail_attempt(event),
+                () if held is None else held.events(call.conversation_id),
+            )
+        except BaseException:
+            if held is not None and following is not None and not following.same_money:
+                held.end(0)
+            raise
+        call.lost_usd += charge.cost_usd or ZERO
+        if call.hold is not None:
+            if following is not None and following.same_money and held is not None:
+                call.hold.passed_on(held)
+            else:
+                call.hold.end(pico_dollars(charge.cost_usd or ZERO))
+        self._observer.attempt_failed(report)
+
+    def _attempt_report(self, call: OpenCall, error: ProviderError, retry_in: float | None) -> AttemptReport:
+        return AttemptReport(
+            correlation_id=call.context.correlation_id,
             provider=call.candidate.provider,
             model=call.candidate.model,
+            attempt=call.attempts,
             error=error.code,
-            detail=str(error),
             retryable=error.retryable,
             status=error.status,
             duration=round(self._clock.monotonic() - call.attempt_started, 6),
-        )
-        report = AttemptReport(
-            correlation_id=call.context.correlation_id,
-            provider=event.provider,
-            model=event.model,
-            attempt=event.attempt,
-            error=event.error,
-            retryable=event.retryable,
-            status=event.status,
-            duration=event.duration,
             retry_in=retry_in,
-        )
-        await self._store(
-            call,
-            lambda conversation: conversation.fail_attempt(event),
-            lambda: self._observer.attempt_failed(report),
         )
 
     async def timed(self, call: OpenCall, wait: Awaitable[T]) -> T:
@@ -212,11 +260,25 @@ class Outcomes:
         """The first piece of the answer itself came."""
         call.time_to_first_token = self._since(call)
 
-    async def _store(self, call: OpenCall, command: Callable[[Conversation], None], report: Callable[[], None]) -> None:
-        """Store what ``command`` records, then ``report`` it: now, or as soon as the store is back."""
+    async def _store(
+        self,
+        call: OpenCall,
+        command: Callable[[Conversation], None],
+        report: Callable[[], None],
+        cost: Decimal | None = None,
+    ) -> None:
+        """Store what ``command`` records and then ``report`` it: now, or as soon as the store is back.
+
+        Until it is stored the money for the call is held; then it is free, less the ``cost``.
+        """
 
         async def store() -> None:
-            await change(self._conversations, call.conversation_id, call.context, command)
+            try:
+                await change(self._conversations, call.conversation_id, call.context, command)
+            except CompletionAlreadyEnded:
+                _let_go(call, await self._recorded_cost(call))
+                raise
+            _let_go(call, cost)
             report()
 
         try:
@@ -240,29 +302,21 @@ class Outcomes:
             else:
                 return
 
+    async def _recorded_cost(self, call: OpenCall) -> Decimal | None:
+        """What the stored outcome says: it is from an earlier try, or from whoever held this process for dead."""
+        conversation = await self._conversations.load(call.conversation_id, fresh=True)
+        return getattr(conversation.ending(call.completion_id).event, "cost_usd", None)
+
     def _since(self, call: OpenCall) -> float:
         return round(self._clock.monotonic() - call.started, 6)
-
-    @staticmethod
-    def _estimate(call: OpenCall, completion: Completion) -> Usage:
-        answers = (answer.message for answer in completion.answers)
-        return Usage(estimate_message_tokens(call.messages), estimate_message_tokens(answers))
-
-    def _cost(self, call: OpenCall, completion: Completion, usage: Usage) -> tuple[Decimal | None, str | None]:
-        if completion.reported_cost_usd is not None:
-            return completion.reported_cost_usd, REPORTED_PRICE
-        price = self._prices.price(call.candidate.provider, call.candidate.model)
-        return (price.cost(usage), price.version) if price else (None, None)
 
     def _report(
         self,
         call: OpenCall,
         outcome: str,
+        charge: Charge,
         *,
         error: str | None = None,
-        usage: Usage | None = None,
-        estimated: bool = False,
-        cost: Decimal | None = None,
         finish_reason: str | None = None,
     ) -> None:
         self._observer.call_ended(
@@ -280,10 +334,46 @@ class Outcomes:
                 upstream=call.upstream,
                 attempts=call.attempts,
                 error=error,
-                usage=usage,
-                usage_estimated=estimated,
-                cost_usd=cost,
+                usage=charge.usage,
+                usage_estimated=charge.estimated,
+                cost_usd=_total(call, charge.cost_usd),
                 time_to_first_token=call.time_to_first_token,
                 finish_reason=finish_reason,
             )
         )
+
+
+def _failure(
+    call: OpenCall, error: ProviderError, report: AttemptReport, following: Following | None, charge: Charge
+) -> AttemptFailed:
+    return AttemptFailed(
+        completion_id=call.completion_id,
+        attempt=call.attempts,
+        provider=report.provider,
+        model=report.model,
+        error=error.code,
+        detail=str(error),
+        retryable=error.retryable,
+        status=error.status,
+        duration=report.duration,
+        cost_usd=charge.cost_usd,
+        assumed=charge.assumed,
+        next_attempt=_attempt(call.attempts + 1, following),
+    )
+
+
+def _let_go(call: OpenCall, cost: Decimal | None) -> None:
+    if call.hold is not None:
+        call.hold.end(pico_dollars(cost or ZERO))
+
+
+def _total(call: OpenCall, cost: Decimal | None) -> Decimal | None:
+    """With what failed attempts cost."""
+    return cost + call.lost_usd if cost is not None else (call.lost_usd or None)
+
+
+def _attempt(number: int, following: Following | None) -> Attempt | None:
+    if following is None:
+        return None
+    candidate, hold = following.candidate, following.hold
+    return Attempt(number, candidate.provider, candidate.model, hold.amount_usd if hold else None)

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from send2llm.application.context import Context
 from send2llm.application.ports import Clock, Conversations, Identifiers
 from send2llm.application.queries import HistoryQueries, OpenCompletion
 from send2llm.domain.conversation_events import CompletionInterrupted
 from send2llm.domain.errors import CompletionAlreadyEnded, NotFound, StaleConversation
+from send2llm.domain.routing import Attempt
 
 ACTOR = "send2llm"
 ASSUMED = "The process that made the call is gone; whether the provider answered, and charged for it, is not known."
@@ -75,9 +77,7 @@ class RecoverUnfinishedCalls:
         """Record the interruption; False when the call has ended otherwise."""
         try:
             conversation = await self._conversations.load(call.conversation_id, fresh=True)
-            conversation.interrupt_completion(
-                CompletionInterrupted(completion_id=call.completion_id, reason="process_gone", assumed=ASSUMED)
-            )
+            conversation.interrupt_completion(_interrupted(call.completion_id, conversation.attempt))
             context = Context(
                 correlation_id=self._identifiers.new(),
                 causation_id=call.completion_id,
@@ -89,3 +89,16 @@ class RecoverUnfinishedCalls:
             # Stale: whoever was first has ended it, or the next look will find it again.
             return False
         return True
+
+
+def _interrupted(completion_id: UUID, attempt: Attempt | None) -> CompletionInterrupted:
+    """What is unknown counts with all that budgets have set aside for it."""
+    return CompletionInterrupted(
+        completion_id=completion_id,
+        reason="process_gone",
+        assumed=ASSUMED,
+        cost_usd=attempt.hold_usd if attempt else None,
+        attempts=attempt.number if attempt else 0,
+        provider=attempt.provider if attempt else "",
+        model=attempt.model if attempt else "",
+    )

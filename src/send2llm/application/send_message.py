@@ -1,7 +1,8 @@
 """The main use case: send messages to a model, and keep everything as events.
 
-1. The intent is stored: which conversation, what is said, who shall answer (``intents``).
-2. Providers are asked: the first candidate, again after transient failures, then the next one.
+1. The intent is stored: which conversation, what is said, who shall answer, with which money (``intents``).
+2. Providers are asked: the first candidate, again after transient failures, then the next one; each time with money
+   that budgets have set aside (``admission``).
 3. The outcome is stored (``outcomes``), and only then does the caller get the end of the answer.
 
 No database transaction is open while a provider is asked.
@@ -11,16 +12,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from send2llm.application.admission import Admission
 from send2llm.application.answer_stream import AnswerStream
+from send2llm.application.change import TRIES
 from send2llm.application.context import Context
-from send2llm.application.intents import Intents, SendMessage
-from send2llm.application.open_call import OpenCall, Reply
+from send2llm.application.intents import CallRefused, Intents, SendMessage
+from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, CallerLeft
 from send2llm.application.ports import Clock, Provider, Providers, Randomness
 from send2llm.application.retries import RetryPolicy
 from send2llm.domain.completion import Delta
-from send2llm.domain.errors import ProviderError, Send2LLMError, StoreUnavailable, StreamBroken
+from send2llm.domain.errors import AllowanceIsClosed, ProviderError, Send2LLMError, StoreUnavailable, StreamBroken
 
 T = TypeVar("T")
 
@@ -31,6 +34,7 @@ class MessageSender:
     def __init__(
         self,
         intents: Intents,
+        admission: Admission,
         outcomes: Outcomes,
         providers: Providers,
         retries: RetryPolicy,
@@ -38,6 +42,7 @@ class MessageSender:
         randomness: Randomness,
     ) -> None:
         self._intents = intents
+        self._admission = admission
         self._outcomes = outcomes
         self._providers = providers
         self._retries = retries
@@ -47,10 +52,10 @@ class MessageSender:
     async def complete(self, command: SendMessage, caller: Caller, context: Context) -> Reply:
         """Send, and return the whole answer; it is in the event store by then.
 
-        Raises ``InvalidRequest``, ``NotFound``, ``Conflict``, ``ProviderError`` (of the last attempt),
-        ``StoreUnavailable``, and ``CallerLeft`` when the caller did not wait.
+        Raises ``InvalidRequest``, ``NotFound``, ``Conflict``, ``BudgetExceeded``, ``ProviderError`` (of the last
+        attempt), ``StoreUnavailable``, and ``CallerLeft`` when the caller did not wait.
         """
-        call = await self._intents.open(command, caller, context)
+        call = await self._open(command, caller, context)
         if isinstance(call, Reply):
             self._outcomes.replayed(command, call, context)
             return call
@@ -70,12 +75,19 @@ class MessageSender:
 
         A ``Reply`` comes back when the answer was recorded earlier for the same idempotency key.
         """
-        call = await self._intents.open(command, caller, context)
+        call = await self._open(command, caller, context)
         if isinstance(call, Reply):
             self._outcomes.replayed(command, call, context)
             return call
         first, rest = await self._ask(call, lambda provider: self._begin(call, provider))
         return AnswerStream(call, first, rest, self._outcomes)
+
+    async def _open(self, command: SendMessage, caller: Caller, context: Context) -> OpenCall | Reply:
+        try:
+            return await self._intents.open(command, caller, context)
+        except CallRefused as refused:
+            self._outcomes.refused(command, refused, context)
+            raise refused.error from None
 
     async def _ask(self, call: OpenCall, ask: Callable[[Provider], Awaitable[T]]) -> T:
         """Ask the candidates until one answers; if none does, the call has failed."""
@@ -99,22 +111,36 @@ class MessageSender:
             raise
 
     async def _first_answer(self, call: OpenCall, ask: Callable[[Provider], Awaitable[T]]) -> T:
-        for candidate in call.decision.candidates:
-            call.candidate = candidate
-            provider = self._providers.get(candidate.provider)
-            for attempt in range(1, self._retries.attempts + 1):
-                call.attempts += 1
-                call.attempt_started = self._clock.monotonic()
-                try:
-                    return await self._outcomes.timed(call, ask(provider))
-                except ProviderError as failure:
-                    error = failure
-                wait = self._retries.wait(error, attempt, self._randomness)
-                await self._outcomes.attempt_failed(call, error, wait)
-                if wait is None:
-                    break
+        while True:
+            provider = self._providers.get(call.candidate.provider)
+            call.begin_attempt(self._clock.monotonic())
+            try:
+                return await self._outcomes.timed(call, ask(provider))
+            except ProviderError as failure:
+                error = failure
+            wait = self._retries.wait(error, call.tries, self._randomness)
+            following = await self._after(call, error, wait)
+            if following is None:
+                raise error
+            again = following.candidate is call.candidate
+            call.go_on_with(following)
+            if again and wait is not None:
                 await call.patience.for_all(self._clock.sleep(wait))
-        raise error
+
+    async def _after(self, call: OpenCall, error: ProviderError, wait: float | None) -> Following | None:
+        """Store that an attempt failed, together with the hold of the one that follows, if one does."""
+        for_nothing = call.hold is None or not error.may_be_charged
+        for _ in range(TRIES):
+            following = await self._admission.following(call, again=wait is not None, for_nothing=for_nothing)
+            try:
+                await self._outcomes.attempt_failed(call, error, wait, following)
+            except AllowanceIsClosed as closed:  # the money was taken from this process meanwhile
+                self._admission.lose(closed.allowance_id)
+                for_nothing = for_nothing and call.hold is None
+            else:
+                return following
+        await self._outcomes.attempt_failed(call, error, None, None)
+        return None
 
     @staticmethod
     async def _begin(call: OpenCall, provider: Provider) -> tuple[Sequence[Delta], AsyncIterator[Sequence[Delta]]]:

@@ -65,6 +65,7 @@ class Conversation:
         """The attempt that is under way, or about to begin, for what is awaited."""
         self.closed = False
         self.labels: JsonObject = NO_EXTRAS
+        self._failed_attempts = 0
         self._completions: dict[UUID, Ending] = {}
         self._written_off: UUID | None = None
         """The last completion, while its late answer would still be taken."""
@@ -99,9 +100,10 @@ class Conversation:
         twin.digest = self.digest
         twin.awaited = self.awaited
         twin.attempt = self.attempt
+        twin._failed_attempts = self._failed_attempts  # noqa: SLF001 - a twin is of this very class
         twin.closed = self.closed
         twin.labels = self.labels
-        twin._completions = self._completions.copy()  # noqa: SLF001 - a twin is of this very class
+        twin._completions = self._completions.copy()  # noqa: SLF001 - as above
         twin._written_off = self._written_off  # noqa: SLF001 - as above
         return twin
 
@@ -137,9 +139,10 @@ class Conversation:
         self._record(refused)
 
     def fail_attempt(self, failure: AttemptFailed) -> None:
-        """One attempt failed; the completion is still awaited."""
+        """One attempt failed; the completion is still awaited. The same attempt again changes nothing."""
         self._must_be_awaited(failure.completion_id)
-        self._record(failure)
+        if failure.attempt > self._failed_attempts:
+            self._record(failure)
 
     def receive_completion(self, received: CompletionReceived) -> None:
         """Take the answer.
@@ -204,6 +207,7 @@ class Conversation:
             case CompletionRequested():
                 self.awaited = event.completion_id
                 self.attempt = Attempt(1, event.provider, event.model, event.hold_usd)
+                self._failed_attempts = 0
                 self._completions[event.completion_id] = Ending(None)
             case CompletionReceived():
                 self._end(event.completion_id, event)
@@ -218,8 +222,8 @@ class Conversation:
                 self.labels = labels
             case ConversationClosed():
                 self.closed = True
-            case AttemptFailed(next_attempt=following):
-                self.attempt = following
+            case AttemptFailed(attempt=number, next_attempt=following):
+                self._failed_attempts, self.attempt = number, following
             case FeedbackGiven():
                 pass
 

@@ -290,8 +290,9 @@ class AllowanceIsClosed(Conflict):
 
     code = "allowance_closed"
 
-    def __init__(self, allowance_id: object) -> None:
+    def __init__(self, allowance_id: UUID) -> None:
         super().__init__(f"The allowance {allowance_id} is closed; ask the budget for a new one.")
+        self.allowance_id = allowance_id
 
 
 class StaleBudget(Conflict):

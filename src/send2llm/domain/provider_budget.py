@@ -199,9 +199,8 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
 
         ``spent`` is what its finished calls cost, ``assumed`` the holds of the others, named by ``assumed_holds``.
         Overruns of finished calls are recorded first, by their holds, so that a holder that comes back does not count
-        them again. With the
-        allowance closed this is safe at any time: it need not wait for the expiry when the holder is known to be
-        dead. Raises as ``settle`` does.
+        them again. With the allowance closed this is safe at any time: it need not wait for the expiry when the holder
+        is known to be dead. Raises as ``settle`` does.
         """
         returned = self._rest(allowance_id, dollars(pico_dollars(spent) + pico_dollars(assumed)))
         self._record(
@@ -256,6 +255,11 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
     def balance(self) -> Balance:
         """Where the period stands."""
         return self._books.balance
+
+    @property
+    def awaits_carry_over(self) -> bool:
+        """Whether the period before may still add what it left over."""
+        return self._carry_over and not self.closed and not self._books.carry_over_received
 
     @property
     def outstanding(self) -> Mapping[UUID, OutstandingAllowance]:

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
-
 from send2llm.application.context import Context, RecordedEvent
 from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
-from send2llm.domain.errors import StaleConversation, StoreUnavailable
+from send2llm.domain.errors import AllowanceIsClosed, StaleConversation
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
-from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST
 from send2llm.infrastructure.event_store.conversation_appends import ConversationAppends
+from send2llm.infrastructure.event_store.errors import VersionConflict
 from send2llm.infrastructure.event_store.streams import (
+    allowance_of,
     conversation_id_of,
     conversation_stream,
     idempotency_stream,
@@ -20,13 +20,13 @@ from send2llm.infrastructure.event_store.streams import (
 )
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.testing.clock import FakeClock, SequentialIdentifiers
+from send2llm.testing.event_store import InMemoryEventStore
 
 
 class InMemoryConversations:
-    """Implements the ``Conversations`` port, and the logs of events, on lists.
+    """Implements the ``Conversations`` port, and the logs of events, on an ``InMemoryEventStore``.
 
-    Events are encoded and decoded as for the database, so what could not be stored there fails here too. Set
-    ``available`` to False and every method raises ``StoreUnavailable``.
+    Set ``available`` to False and every method raises ``StoreUnavailable``.
     """
 
     def __init__(
@@ -34,20 +34,27 @@ class InMemoryConversations:
         clock: Clock | None = None,
         identifiers: Identifiers | None = None,
         registry: EventRegistry | None = None,
+        store: InMemoryEventStore | None = None,
     ) -> None:
-        self.available = True
-        self._codec = EventCodec(registry or EventRegistry.default())
+        self.store = store or InMemoryEventStore(registry)
         self._appends = ConversationAppends(
-            self._codec, clock or FakeClock(), identifiers or SequentialIdentifiers(0xE000)
+            self.store.codec, clock or FakeClock(), identifiers or SequentialIdentifiers(0xE000)
         )
-        self._rows: list[StoredEvent] = []
-        self._streams: dict[str, list[int]] = {}
         self._heads: dict[str, tuple[bytes, int]] = {}
+
+    @property
+    def available(self) -> bool:
+        """Whether the store answers."""
+        return self.store.available
+
+    @available.setter
+    def available(self, available: bool) -> None:
+        self.store.available = available
 
     @property
     def events(self) -> Sequence[RecordedEvent]:
         """Everything that was stored, in order."""
-        return [self._recorded(position) for position in range(1, len(self._rows) + 1)]
+        return self.store.events
 
     async def load(
         self,
@@ -56,14 +63,12 @@ class InMemoryConversations:
         fresh: bool = False,  # noqa: ARG002 - the port's; here everything is fresh
     ) -> Conversation:
         """A conversation of the caller's own, always as fresh as can be."""
-        self._must_be_available()
-        positions = self._positions(conversation_stream(conversation_id))
-        events = [self._recorded(position).event for position in positions]
+        events = [recorded.event for recorded in self.store.stream(conversation_stream(conversation_id))]
         return Conversation.fold(conversation_id, events)  # type: ignore[arg-type] # the stream's name vouches for them
 
     async def find(self, digests: Sequence[bytes], tenant: str) -> UUID | None:
         """The last conversation of ``tenant`` with the first of the ``digests`` that any has."""
-        self._must_be_available()
+        self.store.must_be_available()
         for digest in digests:
             wanted = tenant_digest(digest, tenant)
             found = [(position, stream) for stream, (head, position) in self._heads.items() if head == wanted]
@@ -77,57 +82,45 @@ class InMemoryConversations:
         context: Context,
         *,
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
-        holds: Sequence[AllowanceHold] = (),  # noqa: ARG002 - there are no budgets here yet
+        holds: Sequence[AllowanceHold] = (),
     ) -> int:
-        """Keep its new events, all or nothing; return the last position, 0 when nothing was new."""
-        self._must_be_available()
-        append = self._appends.make(conversation, context, claim)
+        """Keep its new events and holds, all or nothing; return the last position, 0 when nothing was new."""
+        self.store.must_be_available()
+        append = self._appends.make(conversation, context, claim, holds)
         if append is None:
             return 0
-        if any(row.originator_version <= len(self._positions(row.originator_id)) for row in append.events):
-            raise StaleConversation(conversation.id)
-        for row in append.events:
-            self._rows.append(row)
-            self._streams.setdefault(str(row.originator_id), []).append(len(self._rows))
+        try:
+            position = self.store.append(append)
+        except VersionConflict as conflict:
+            if conflict.originator_version == BEHIND_THE_LAST:
+                raise AllowanceIsClosed(allowance_of(conflict.originator_id)) from None
+            raise StaleConversation(conversation.id) from None
         for head in append.heads:
             if head.digest is None:
                 self._heads.pop(head.originator_id, None)
             else:
-                self._heads[head.originator_id] = (head.digest, len(self._rows))
-        return len(self._rows)
+                self._heads[head.originator_id] = (head.digest, position)
+        return position
 
     async def claim(self, key: str, tenant: str) -> Claim:
         """What an idempotency key stands for by now."""
-        self._must_be_available()
-        positions = self._positions(idempotency_stream(key, tenant))
-        if not positions:
+        events = self.store.stream(idempotency_stream(key, tenant))
+        if not events:
             return Claim(key, 0, None)
-        last = self._recorded(positions[-1])
+        last = events[-1]
         return Claim(key, last.version, last.event if isinstance(last.event, IdempotencyKeyClaimed) else None)
 
     async def events_of(self, conversation_id: UUID) -> Sequence[RecordedEvent]:
         """All events of a conversation, none if it does not exist."""
-        self._must_be_available()
-        return [self._recorded(position) for position in self._positions(conversation_stream(conversation_id))]
+        return self.store.stream(conversation_stream(conversation_id))
 
     async def read(self, after: int, limit: int, topic: str | None = None) -> Sequence[RecordedEvent]:
         """At most ``limit`` events after the position, of one topic if given."""
-        self._must_be_available()
+        self.store.must_be_available()
         wanted = (event for event in self.events[after:] if topic in (None, event.topic))
         return [event for event, _ in zip(wanted, range(limit), strict=False)]
 
     async def head(self) -> int:
         """The position of the last event, 0 when there is none."""
-        self._must_be_available()
-        return len(self._rows)
-
-    def _recorded(self, position: int) -> RecordedEvent:
-        row = self._rows[position - 1]
-        return self._codec.decode(position, str(row.originator_id), row.originator_version, row.topic, row.state)
-
-    def _positions(self, stream: UUID | str) -> Sequence[int]:
-        return self._streams.get(str(stream), ())
-
-    def _must_be_available(self) -> None:
-        if not self.available:
-            raise StoreUnavailable("The event store is away; the test said so.")
+        self.store.must_be_available()
+        return len(self.store.events)

@@ -3,8 +3,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
+from send2llm.application.admission import Admission
 from send2llm.application.background import Background
+from send2llm.application.budgets.call_bounds import CallBounds
+from send2llm.application.budgets.directory import BudgetDirectory
+from send2llm.application.budgets.holds import Holds
+from send2llm.application.budgets.lender import Lender
+from send2llm.application.budgets.opening import Opening
+from send2llm.application.budgets.patient_borrower import PatientBorrower
+from send2llm.application.budgets.policy import BudgetPolicy
+from send2llm.application.charges import Charges
 from send2llm.application.context import Context
+from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.intents import Intents, SendMessage
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, Timeouts
@@ -20,6 +30,14 @@ from send2llm.testing.observer import RecordingObserver
 from send2llm.testing.providers import FakeProvider, FakeProviders
 
 PRICE = Price("test prices 1", Rate(Decimal(3)), Rate(Decimal(15)))
+
+
+PROCESS = "process-1"
+
+
+class NoBudgets:
+    async def changes(self, after):
+        return []
 
 
 class PriceList:
@@ -43,6 +61,7 @@ class House:
     routes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    policy: BudgetPolicy = field(default_factory=BudgetPolicy)
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -53,11 +72,33 @@ class House:
         self.caller = Caller()
         names = ModelNames({provider.name: () for provider in self.providers}, self.routes)
         prices = PriceList()
-        intents = Intents(self.conversations, names, prices, self.clock, self.identifiers, self.timeouts, "process-1")
-        outcomes = Outcomes(self.conversations, prices, self.clock, self.observer, self.background)
-        self.sender = MessageSender(
-            intents, outcomes, FakeProviders(*self.providers), self.retries, self.clock, FixedRandomness()
+        self.holds = self._holds(prices)
+        admission = Admission(self.holds)
+        doubts = DoubtfulIntents(self.conversations, self.clock, self.background)
+        intents = Intents(
+            self.conversations,
+            admission,
+            names,
+            prices,
+            self.clock,
+            self.identifiers,
+            self.timeouts,
+            doubts,
+            PROCESS,
         )
+        outcomes = Outcomes(self.conversations, Charges(prices), self.clock, self.observer, self.background)
+        providers = FakeProviders(*self.providers)
+        self.sender = MessageSender(
+            intents, admission, outcomes, providers, self.retries, self.clock, FixedRandomness()
+        )
+
+    def _holds(self, prices: PriceList) -> Holds:
+        budgets = NoBudgets()
+        directory = BudgetDirectory(budgets)
+        opening = Opening(budgets, directory)
+        lender = Lender(budgets, opening, self.clock, self.identifiers, self.policy, None, PROCESS)
+        borrower = PatientBorrower(lender, None, self.clock, self.policy, None)
+        return Holds(directory, CallBounds(prices, self.policy), lender, borrower, self.clock, self.policy)
 
     @property
     def provider(self) -> FakeProvider:

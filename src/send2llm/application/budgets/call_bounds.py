@@ -93,6 +93,8 @@ class CallBounds:
 
     def _said_tokens(self, transcript: Transcript, family: Allowances) -> int:
         """The most tokens of the stored messages; only what was not counted before is looked at."""
+        if transcript.stored == 0:
+            return 0
         key = (transcript.conversation_id, family.images)
         count, tokens = self._said.get(key, (0, 0))
         if count > transcript.stored:  # an old copy of the conversation

@@ -23,6 +23,7 @@ class BudgetDirectory:
         self._plans: dict[UUID, BudgetPlan] = {}
         self._by_scope: dict[BudgetScope, tuple[BudgetPlan, ...]] = {}
         self._open: dict[UUID, dict[str, Period]] = {}
+        """By budget: there is an entry, however empty, for each that ever had a period."""
 
     async def refresh(self) -> None:
         """Take in what is new; raises ``StoreUnavailable``."""
@@ -54,6 +55,10 @@ class BudgetDirectory:
         return sorted(
             self._open.get(budget_id, {}).values(), key=lambda period: (period.start is not None, period.start)
         )
+
+    def was_ever_opened(self, budget_id: UUID) -> bool:
+        """Whether the budget ever had a period."""
+        return budget_id in self._open
 
     def _take_in(self, change: BudgetChange) -> None:
         match change.event:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from send2llm.application.context import Context, RecordedEvent
 from send2llm.domain.allowance import Allowance
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.budget_plan_events import BudgetPlanEvent
+from send2llm.domain.errors import BudgetExceeded
 from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.provider_budget_events import PeriodClosed, PeriodOpened
 
@@ -62,6 +64,22 @@ class Budgets(Protocol):
 
     async def hold_events(self, allowance_id: UUID) -> Sequence[RecordedEvent]:
         """The events of an allowance in their order."""
+        ...
+
+
+class BudgetObserver(Protocol):
+    """Whoever watches the budgets: logs, metrics, alarms."""
+
+    def call_refused(self, refusal: BudgetExceeded) -> None:
+        """A budget had not enough left for a call."""
+        ...
+
+    def overrun_recorded(self, budget_id: UUID, period_key: str, amount_usd: Decimal) -> None:
+        """A provider billed more than it could have: somebody should look at its prices and its bill."""
+        ...
+
+    def allowance_lapsed(self, budget_id: UUID, period_key: str, holder: str, assumed_usd: Decimal) -> None:
+        """Money was taken back from a process that seems to be gone."""
         ...
 
 

@@ -47,8 +47,8 @@ def most_input_tokens(
     """An upper bound on the input tokens that any provider counts for the request.
 
     ``said_tokens`` is the result of ``most_message_tokens`` for messages that come before ``messages``, so that what
-    was said long ago is not counted again in each turn. Linear in the request's bytes. Raises ``CannotBound`` for what has no bound: audio, files, stored content, tools
-    that the provider runs, and fields which are not known to be free.
+    was said long ago is not counted again in each turn. Linear in the request's bytes. Raises ``CannotBound`` for what
+    has no bound: audio, files, stored content, tools that the provider runs, and fields which are not known to be free.
     """
     tokens = TOKENS_PER_REQUEST + allowances.hidden_prompt + said_tokens + most_message_tokens(messages, allowances)
     if parameters.extras or parameters.tools:

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 from eventsourcing.persistence import StoredEvent
 
+BEHIND_THE_LAST = -1
+"""The version of an event that goes behind whatever its stream holds, unless that was closed (``CLOSING_TOPIC``)."""
+
+CLOSING_TOPIC = "allowance.closed"
+"""The topic of an event behind which nothing is put: who wants to append ``BEHIND_THE_LAST`` there is refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class TranscriptHead:
@@ -24,12 +30,12 @@ class Append:
     earlier try of this append. So the state of an event must be unlike any other's; the event id in its
     metadata sees to that.
 
-    Raises ValueError when there are no events.
+    Raises ValueError when there are no events, or none with a version of its own.
     """
 
     events: Sequence[StoredEvent]
     heads: Sequence[TranscriptHead] = ()
 
     def __post_init__(self) -> None:
-        if not self.events:
-            raise ValueError("An append needs at least one event.")
+        if all(event.originator_version == BEHIND_THE_LAST for event in self.events):
+            raise ValueError("An append needs at least one event with a version of its own.")

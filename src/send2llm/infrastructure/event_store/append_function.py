@@ -7,17 +7,21 @@ The lock is EXCLUSIVE, as the library's own: it lets readers through and lets on
 notification ids and commit. So the order of ids is the order of commits, and ``notification_id > N`` never
 passes an event by. A conflict is looked for before anything is inserted, because a failed insert would use up
 notification ids and leave gaps.
+
+An event may leave its version to the function (``BEHIND_THE_LAST``): then nobody has to know what its stream holds, and
+it is refused only when the stream was closed. That is how money is held from an allowance, and taken away.
 """
 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 from eventsourcing.persistence import DataError
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from send2llm.infrastructure.event_store import binary_arrays
-from send2llm.infrastructure.event_store.append import Append
+from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, CLOSING_TOPIC, Append
 
 FUNCTION_NAME = "append_events_v1"
 """The number goes up when parameters or result change, so that old and new services can run side by side."""
@@ -53,6 +57,9 @@ _BODY = """
 DECLARE
     first_event integer := 1;
     last_event integer;
+    versions bigint[] := originator_versions;
+    closed integer;
+    numbered integer;
     met integer;
     same integer;
     conflict integer;
@@ -61,46 +68,65 @@ BEGIN
     LOCK TABLE {events} IN EXCLUSIVE MODE;
     verdicts := array_fill(0, ARRAY[cardinality(append_ends)]);
 
-    IF appends_overlap = 0 AND NOT EXISTS (
-        SELECT FROM unnest(originator_ids, originator_versions) AS new (originator_id, originator_version)
+    IF {behind_the_last} = ANY (originator_versions) THEN
+        {give_versions_of_all};
+    END IF;
+    IF appends_overlap = 0 AND closed IS NULL AND NOT EXISTS (
+        SELECT FROM unnest(originator_ids, versions) AS new (originator_id, originator_version)
         JOIN {events} USING (originator_id, originator_version)
     ) THEN
         WITH inserted AS (
             INSERT INTO {events} (originator_id, originator_version, topic, state)
-            SELECT * FROM unnest(originator_ids, originator_versions, topics, states)
+            SELECT * FROM unnest(originator_ids, versions, topics, states)
             RETURNING notification_id
         )
         SELECT array_agg(notification_id ORDER BY notification_id) INTO notification_ids FROM inserted;
     ELSE
         FOR append IN 1 .. cardinality(append_ends) LOOP
             last_event := append_ends[append];
-            SELECT count(*), count(*) FILTER (WHERE new.same),
-                   coalesce(min(new.place) FILTER (WHERE NOT new.same), min(new.place)),
+            SELECT count(*) FILTER (WHERE originator_version <> {behind_the_last}),
+                   count(new.notification_id), count(*) FILTER (WHERE new.same),
+                   coalesce(min(new.place) FILTER (WHERE NOT new.same), min(new.place) FILTER (WHERE new.same)),
                    array_agg(new.notification_id ORDER BY new.place)
-            INTO met, same, conflict, ids
+            INTO numbered, met, same, conflict, ids
             FROM (
-                SELECT place, stored.notification_id,
+                SELECT place, wanted.originator_version, stored.notification_id,
                        stored.topic = wanted.topic AND stored.state = wanted.state AS same
                 FROM unnest(
                     originator_ids[first_event:last_event], originator_versions[first_event:last_event],
                     topics[first_event:last_event], states[first_event:last_event]
                 ) WITH ORDINALITY AS wanted (originator_id, originator_version, topic, state, place)
-                JOIN {events} AS stored USING (originator_id, originator_version)
+                LEFT JOIN {events} AS stored USING (originator_id, originator_version)
             ) AS new;
-            IF met = 0 THEN
+            closed := NULL;
+            versions := originator_versions[first_event:last_event];
+            IF numbered < last_event - first_event + 1 THEN
+                {give_versions_of_one};
+            END IF;
+            IF met = 0 AND closed IS NULL THEN
                 WITH inserted AS (
                     INSERT INTO {events} (originator_id, originator_version, topic, state)
                     SELECT * FROM unnest(
-                        originator_ids[first_event:last_event], originator_versions[first_event:last_event],
+                        originator_ids[first_event:last_event], versions,
                         topics[first_event:last_event], states[first_event:last_event]
                     )
                     RETURNING notification_id
                 )
                 SELECT array_agg(notification_id ORDER BY notification_id) INTO ids FROM inserted;
-            ELSIF same = last_event - first_event + 1 THEN
+            ELSIF same = numbered THEN
                 verdicts[append] := {already_stored};
+                IF numbered < last_event - first_event + 1 THEN
+                    SELECT array_agg(found.notification_id ORDER BY place) INTO ids
+                    FROM unnest(originator_ids[first_event:last_event], states[first_event:last_event])
+                        WITH ORDINALITY AS wanted (originator_id, state, place)
+                    CROSS JOIN LATERAL (
+                        SELECT notification_id FROM {events} AS stored
+                        WHERE stored.originator_id = wanted.originator_id AND stored.state = wanted.state
+                        LIMIT 1
+                    ) AS found;
+                END IF;
             ELSE
-                verdicts[append] := conflict;
+                verdicts[append] := coalesce(conflict, closed);
                 ids := array_fill(0::bigint, ARRAY[last_event - first_event + 1]);
             END IF;
             notification_ids := notification_ids || ids;
@@ -138,6 +164,28 @@ END
 """
 
 
+_GIVE_VERSIONS = """
+        SELECT array_agg(
+                   CASE new.version
+                       WHEN {behind_the_last} THEN coalesce(last.version, 0) + new.rank ELSE new.version
+                   END
+                   ORDER BY new.place
+               ),
+               min(new.place) FILTER (WHERE last.topic = {closing_topic})
+        INTO versions, closed
+        FROM (
+            SELECT id, version, place, row_number() OVER (PARTITION BY id, version ORDER BY place) AS rank
+            FROM unnest({ids}, {versions}) WITH ORDINALITY AS event (id, version, place)
+        ) AS new
+        LEFT JOIN LATERAL (
+            SELECT originator_version AS version, topic FROM {events}
+            WHERE originator_id = new.id ORDER BY originator_version DESC LIMIT 1
+        ) AS last ON new.version = {behind_the_last}
+"""
+"""Events without a version of their own go behind what their streams hold, in their order; ``closed`` is the first one
+whose stream takes no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppendFunction:
     """The function for one pair of tables: its SQL, its parameters, and the meaning of its answer."""
@@ -155,11 +203,25 @@ class AppendFunction:
     def body(self) -> Composed:
         """The source that the database keeps in ``pg_proc.prosrc``."""
         return SQL(_BODY).format(
+            give_versions_of_all=self._give_versions("originator_ids", "originator_versions"),
+            give_versions_of_one=self._give_versions(
+                "originator_ids[first_event:last_event]", "originator_versions[first_event:last_event]"
+            ),
+            behind_the_last=SQL(str(BEHIND_THE_LAST)),
             events=Identifier(self.schema, self.events_table),
             heads=Identifier(self.schema, self.heads_table),
             channel=Identifier(self.events_table),
             stored=SQL(str(STORED)),
             already_stored=SQL(str(ALREADY_STORED)),
+        )
+
+    def _give_versions(self, ids: LiteralString, versions: LiteralString) -> Composed:
+        return SQL(_GIVE_VERSIONS).format(
+            ids=SQL(ids),
+            versions=SQL(versions),
+            events=Identifier(self.schema, self.events_table),
+            behind_the_last=SQL(str(BEHIND_THE_LAST)),
+            closing_topic=Literal(CLOSING_TOPIC),
         )
 
     @property
@@ -187,7 +249,7 @@ def encode(appends: Sequence[Append]) -> list[bytes]:
     heads = [(number, head) for number, append in enumerate(appends, 1) for head in append.heads]
     originator_ids = [event.originator_id for event in events]
     versions = [event.originator_version for event in events]
-    overlap = len(set(zip(originator_ids, versions, strict=True))) < len(events)
+    overlap = _overlap(originator_ids, versions)
     ends: list[int] = []
     end = 0
     for append in appends:
@@ -210,6 +272,15 @@ def encode(appends: Sequence[Append]) -> list[bytes]:
             "An event cannot be stored: originator_id and topic must be text without lone surrogates, "
             f"originator_version a 64-bit integer and state bytes ({type(error).__name__})."
         ) from error
+
+
+def _overlap(originator_ids: Sequence[object], versions: Sequence[int]) -> bool:
+    """Whether events may be in each other's way: the same versions, or numbered ones beside others in one stream."""
+    if BEHIND_THE_LAST not in versions:
+        return len(set(zip(originator_ids, versions, strict=True))) < len(versions)
+    numbered = [pair for pair in zip(originator_ids, versions, strict=True) if pair[1] != BEHIND_THE_LAST]
+    others = {stream for stream, version in zip(originator_ids, versions, strict=True) if version == BEHIND_THE_LAST}
+    return len(set(numbered)) < len(numbered) or not others.isdisjoint(stream for stream, _ in numbered)
 
 
 def decode(notification_ids: bytes, verdicts: bytes) -> tuple[list[int], list[int]]:

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from eventsourcing.persistence import StoredEvent
-
-from send2llm.application.context import Context, Metadata
-from send2llm.application.ports import Claim, Clock, Identifiers
+from send2llm.application.context import Context
+from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import (
     CompletionFailed,
@@ -16,9 +14,15 @@ from send2llm.domain.conversation_events import (
     ConversationEvent,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
-from send2llm.infrastructure.event_store.append import Append, TranscriptHead
+from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, Append, TranscriptHead
 from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.event_store.streams import conversation_stream, idempotency_stream, tenant_digest
+from send2llm.infrastructure.event_store.event_rows import EventRows
+from send2llm.infrastructure.event_store.streams import (
+    allowance_stream,
+    conversation_stream,
+    idempotency_stream,
+    tenant_digest,
+)
 
 _ENDINGS = (CompletionReceived, CompletionFailed, CompletionInterrupted, CompletionRefused)
 
@@ -27,37 +31,27 @@ class ConversationAppends:
     """Turns the new events of conversations into appends, with the metadata of the command that made them."""
 
     def __init__(self, codec: EventCodec, clock: Clock, identifiers: Identifiers) -> None:
-        self._codec = codec
-        self._clock = clock
-        self._identifiers = identifiers
+        self._rows = EventRows(codec, clock, identifiers)
 
     def make(
         self,
         conversation: Conversation,
         context: Context,
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
+        holds: Sequence[AllowanceHold] = (),
     ) -> Append | None:
         """Collect the conversation's new events; ``None`` when there is nothing to store."""
         version, events = conversation.collect()
         stream = conversation_stream(conversation.id)
-        rows = [self._row(stream, version + n, event, context) for n, event in enumerate(events, 1)]
+        row = self._rows.row
+        rows = [row(stream, version + n, event, context) for n, event in enumerate(events, 1)]
         if claim is not None:
             claimed, event = claim
             key_stream = idempotency_stream(claimed.key, context.tenant)
-            rows.append(self._row(key_stream, claimed.version + 1, event, context))
+            rows.append(row(key_stream, claimed.version + 1, event, context))
+        if rows:  # money is held for something that happens, or not at all
+            rows += [row(allowance_stream(hold.allowance_id), BEHIND_THE_LAST, hold.event, context) for hold in holds]
         return Append(rows, _heads(stream, conversation, events, context.tenant)) if rows else None
-
-    def _row(self, stream: str, version: int, event: object, context: Context) -> StoredEvent:
-        metadata = Metadata(
-            event_id=self._identifiers.new(),
-            occurred_at=self._clock.now(),
-            correlation_id=context.correlation_id,
-            causation_id=context.causation_id,
-            actor=context.actor,
-            tenant=context.tenant,
-            trace_id=context.trace_id,
-        )
-        return self._codec.encode(stream, version, event, metadata)
 
 
 def _heads(

@@ -14,12 +14,14 @@ from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import ConversationEvent
 from send2llm.domain.errors import (
+    AllowanceIsClosed,
     ConversationNotFound,
     StaleConversation,
     StoreOverloaded,
     StoreUnavailable,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
+from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversation_appends import ConversationAppends
 from send2llm.infrastructure.event_store.conversation_cache import ConversationCache
@@ -28,6 +30,7 @@ from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
 from send2llm.infrastructure.event_store.reading import Reader
 from send2llm.infrastructure.event_store.streams import (
+    allowance_of,
     conversation_id_of,
     conversation_stream,
     idempotency_stream,
@@ -99,21 +102,23 @@ class EventSourcedConversations:
         context: Context,
         *,
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
-        holds: Sequence[AllowanceHold] = (),  # noqa: ARG002 - there are no budgets here yet
+        holds: Sequence[AllowanceHold] = (),
     ) -> int:
         """Store its new events, all or nothing; return the last position, 0 when nothing was new.
 
-        Raises ``StaleConversation``, ``StoreUnavailable``, ``StoreOverloaded``. A cancelled caller stops
-        waiting; the events are stored all the same.
+        Raises ``StaleConversation``, ``AllowanceIsClosed``, ``StoreUnavailable``, ``StoreOverloaded``. A cancelled
+        caller stops waiting; the events are stored all the same.
         """
-        append = self._appends.make(conversation, context, claim)
+        append = self._appends.make(conversation, context, claim, holds)
         if append is None:
             return 0
         try:
             stored = self._recorder.append(append)
             stored.add_done_callback(self._remembering(conversation.copy()))
             positions = await asyncio.shield(stored)
-        except VersionConflict:
+        except VersionConflict as conflict:
+            if conflict.originator_version == BEHIND_THE_LAST:
+                raise AllowanceIsClosed(allowance_of(conflict.originator_id)) from None
             raise StaleConversation(conversation.id) from None
         except AppendQueueFull as error:
             raise StoreOverloaded(f"{error} Try again in a moment.") from error

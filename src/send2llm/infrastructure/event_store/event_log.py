@@ -25,6 +25,7 @@ _COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, st
 
 _READ = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
 _READ_TOPIC = f"{_COLUMNS} WHERE notification_id > %s AND topic = %s ORDER BY notification_id LIMIT %s"
+_READ_TOPICS = f"{_COLUMNS} WHERE notification_id > %s AND topic = ANY (%s) ORDER BY notification_id"
 _STREAM = f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
 _STREAM_TO = (
     f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s "
@@ -53,6 +54,10 @@ class EventLog:
         else:
             rows = await self._reader.fetch(_READ_TOPIC, (after, topic, limit))
         return await self._decoded(rows)
+
+    async def of_topics(self, after: int, topics: Sequence[str]) -> Sequence[RecordedEvent]:
+        """All events of some rare topics after the position; there must be an index for them."""
+        return await self._decoded(await self._reader.fetch(_READ_TOPICS, (after, list(topics))))
 
     async def head(self) -> int:
         """The position of the last event, 0 when there is none."""

@@ -5,6 +5,10 @@ from uuid import UUID
 
 _CONVERSATION = "conversation-"
 _IDEMPOTENCY = "idempotency-"
+_BUDGET_PLAN = "budget-plan-"
+_BUDGET = "budget-"
+_ALLOWANCE = "allowance-"
+_UUID_LENGTH = 36
 _DIGEST_SIZE = 16
 
 
@@ -23,6 +27,38 @@ def conversation_id_of(stream: str) -> UUID:
 def idempotency_stream(key: str, tenant: str) -> str:
     """The stream of an idempotency key; the key itself, chosen by the caller, is not told."""
     return _IDEMPOTENCY + blake2b(_bytes(key), key=_tenant_key(tenant), digest_size=_DIGEST_SIZE).hexdigest()
+
+
+def budget_plan_stream(budget_id: UUID) -> str:
+    """The stream of a budget's plan."""
+    return f"{_BUDGET_PLAN}{budget_id}"
+
+
+def budget_stream(budget_id: UUID, period_key: str) -> str:
+    """The stream of one period of a budget."""
+    return f"{_BUDGET}{budget_id}-{period_key}"
+
+
+def budget_of(stream: str) -> tuple[UUID, str | None]:
+    """The budget, and the period, ``None`` for a plan, whose stream it is; raises ``ValueError`` for other streams."""
+    if stream.startswith(_BUDGET_PLAN):
+        return UUID(stream.removeprefix(_BUDGET_PLAN)), None
+    if not stream.startswith(_BUDGET):
+        raise ValueError(f"{stream!r} is not the stream of a budget.")
+    name = stream.removeprefix(_BUDGET)
+    return UUID(name[:_UUID_LENGTH]), name[_UUID_LENGTH + 1 :]
+
+
+def allowance_stream(allowance_id: UUID) -> str:
+    """The stream of an allowance."""
+    return f"{_ALLOWANCE}{allowance_id}"
+
+
+def allowance_of(stream: str) -> UUID:
+    """The allowance whose stream it is; raises ``ValueError`` for other streams."""
+    if not stream.startswith(_ALLOWANCE):
+        raise ValueError(f"{stream!r} is not the stream of an allowance.")
+    return UUID(stream.removeprefix(_ALLOWANCE))
 
 
 def tenant_digest(digest: bytes, tenant: str) -> bytes:

@@ -88,8 +88,8 @@ _BY_STATUS: Mapping[int, Kind] = {
 }
 
 _ASKED_BEHIND = frozenset({408, 502, 504, *range(520, 525)})
-"""Statuses by which a proxy says that whoever is behind it was asked and did not answer: it may have worked all the same.
-Other errors come from the provider itself, which charges for answers only."""
+"""Statuses by which a proxy says that whoever is behind it was asked and did not answer: it may have worked all the
+same. Other errors come from the provider itself, which charges for answers only."""
 
 _BY_TYPE: Mapping[str, int] = {
     "rate_limit_error": 429,

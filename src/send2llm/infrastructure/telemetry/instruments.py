@@ -20,6 +20,7 @@ class Instruments:
         self.registry = registry
         self._calls()
         self._usage()
+        self._budgets()
         self._service()
 
     def _calls(self) -> None:
@@ -90,6 +91,24 @@ class Instruments:
             "send2llm_cost_usd",
             "Cost of calls in US dollars, for charts and alerts. The exact sums are in the events.",
             (conventions.PROVIDER_NAME, conventions.REQUEST_MODEL),
+            registry=self.registry,
+        )
+
+    def _budgets(self) -> None:
+        self.budget_refusals = Counter(
+            "send2llm_budget_refusals",
+            "Calls that a budget had not enough left for, by the budget's scope.",
+            ("scope",),
+            registry=self.registry,
+        )
+        self.budget_overruns = Counter(
+            "send2llm_budget_overrun_usd",
+            "What providers billed beyond the most that calls could cost, in US dollars: should stay at 0.",
+            registry=self.registry,
+        )
+        self.budget_lapses = Counter(
+            "send2llm_budget_allowances_lapsed",
+            "Allowances that were taken back from processes that seemed to be gone.",
             registry=self.registry,
         )
 

@@ -22,6 +22,9 @@ from send2llm.infrastructure.telemetry.instruments import Instruments
 OTHER_MODEL: Final = "other"
 """The label of the models that have none of their own."""
 
+OTHER_SCOPE: Final = "other"
+"""The label of the budget scopes that have none of their own."""
+
 UNMATCHED_ROUTE: Final = "unmatched"
 """The route of requests that match none."""
 
@@ -30,6 +33,7 @@ MODEL_LIMIT: Final = 200
 
 _ERROR_LIMIT = 100  # the error tree has about thirty codes; more would be somebody's mistake
 _ROUTE_LIMIT = 200
+_SCOPE_LIMIT = 200
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 
 
@@ -53,6 +57,7 @@ class Metrics:
         self._unknown_models_left = model_limit
         self._errors = BoundedValues(_ERROR_LIMIT, conventions.OTHER_ERROR)
         self._routes = BoundedValues(_ROUTE_LIMIT, UNMATCHED_ROUTE)
+        self._scopes = BoundedValues(_SCOPE_LIMIT, OTHER_SCOPE)
         self._series: dict[tuple[str, str], CallSeries] = {}
         self._overhead = {
             False: self._instruments.overhead.labels("false"),
@@ -88,6 +93,18 @@ class Metrics:
             if bounded == (key[1], method):
                 self._requests[key] = counter
         counter.inc()
+
+    def budget_refused(self, scope: str) -> None:
+        """Count a call that a budget had not enough left for."""
+        self._instruments.budget_refusals.labels(self._scopes.value(scope)).inc()
+
+    def budget_overrun(self, amount_usd: float) -> None:
+        """Count what a provider billed beyond the most that a call could cost."""
+        self._instruments.budget_overruns.inc(amount_usd)
+
+    def allowance_lapsed(self) -> None:
+        """Count an allowance that was taken back."""
+        self._instruments.budget_lapses.inc()
 
     def projection_stands(self, status: ProjectionStatus) -> None:
         """Show how a projection stands."""

@@ -5,6 +5,9 @@ from decimal import Decimal
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.interfaces.http.asgi import Headers
 
+BUDGET_LEFT = b"x-send2llm-budget-left-usd"
+"""The least that any budget of the call has left, as far as this process knows."""
+
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))
 
 
@@ -13,6 +16,8 @@ def reply_headers(reply: Reply, overhead: float) -> Headers:
     headers = _headers(str(reply.conversation_id), reply.provider, reply.model, reply.attempts, overhead)
     if reply.cost_usd is not None:
         headers.append((b"x-send2llm-cost-usd", usd(reply.cost_usd).encode()))
+    if reply.budget_left_usd is not None:
+        headers.append((BUDGET_LEFT, usd(reply.budget_left_usd).encode()))
     if reply.replayed:
         headers.append((b"x-send2llm-replayed", b"true"))
     return headers
@@ -20,7 +25,12 @@ def reply_headers(reply: Reply, overhead: float) -> Headers:
 
 def stream_headers(call: OpenCall, overhead: float) -> Headers:
     """Headers of an answer that has only begun: its cost is not known yet."""
-    return _headers(str(call.conversation_id), call.candidate.provider, call.candidate.model, call.attempts, overhead)
+    headers = _headers(
+        str(call.conversation_id), call.candidate.provider, call.candidate.model, call.attempts, overhead
+    )
+    if call.hold is not None:
+        headers.append((BUDGET_LEFT, usd(call.hold.left_usd).encode()))
+    return headers
 
 
 def usd(amount: Decimal) -> str:

@@ -10,6 +10,9 @@ from send2llm.infrastructure.formats.fields import Body
 MOST_TOKENS = 10**12
 """A report of more tokens in one call is a mistake, and counts as none."""
 
+MOST_USD = 10**6
+"""So is a report of more dollars for one call."""
+
 
 def read_usage(body: object) -> Usage | None:
     """The reported usage, ``None`` if there is none that makes sense.
@@ -76,4 +79,4 @@ def read_cost(usage: object, data: bytes) -> Decimal | None:
         amount = Decimal(cost)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if amount.is_finite() and 0 <= amount <= MOST_USD else None
