@@ -20,24 +20,23 @@ from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, Timeouts
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
+from send2llm.domain.budget_period import Recurrence
+from send2llm.domain.budget_plan import BudgetPlan
+from send2llm.domain.budget_scope import BudgetScope
 from send2llm.domain.completion import Parameters
 from send2llm.domain.message import Message, TextPart
 from send2llm.domain.money import Price, Rate
+from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.routing import ModelNames
+from send2llm.testing.budgets import FakeRecalls, InMemoryBudgets, RecordingBudgetObserver
 from send2llm.testing.clock import FakeClock, FixedRandomness, SequentialIdentifiers
 from send2llm.testing.conversations import InMemoryConversations
+from send2llm.testing.event_store import InMemoryEventStore
 from send2llm.testing.observer import RecordingObserver
 from send2llm.testing.providers import FakeProvider, FakeProviders
 
+FAKE_PROVIDER = BudgetScope("fake")
 PRICE = Price("test prices 1", Rate(Decimal(3)), Rate(Decimal(15)))
-
-
-PROCESS = "process-1"
-
-
-class NoBudgets:
-    async def changes(self, after):
-        return []
 
 
 class PriceList:
@@ -62,11 +61,18 @@ class House:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     policy: BudgetPolicy = field(default_factory=BudgetPolicy)
+    store: InMemoryEventStore | None = None
+    """That of another house, to be another process of the same service."""
+    process: str = "process-1"
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
         self.identifiers = SequentialIdentifiers()
-        self.conversations = InMemoryConversations(self.clock)
+        self.store = self.store or InMemoryEventStore()
+        self.conversations = InMemoryConversations(self.clock, store=self.store)
+        self.budgets = InMemoryBudgets(self.store, self.clock, self.identifiers)
+        self.recalls = FakeRecalls()
+        self.budget_observer = RecordingBudgetObserver()
         self.observer = RecordingObserver()
         self.background = Background()
         self.caller = Caller()
@@ -84,7 +90,7 @@ class House:
             self.identifiers,
             self.timeouts,
             doubts,
-            PROCESS,
+            self.process,
         )
         outcomes = Outcomes(self.conversations, Charges(prices), self.clock, self.observer, self.background)
         providers = FakeProviders(*self.providers)
@@ -93,12 +99,25 @@ class House:
         )
 
     def _holds(self, prices: PriceList) -> Holds:
-        budgets = NoBudgets()
-        directory = BudgetDirectory(budgets)
-        opening = Opening(budgets, directory)
-        lender = Lender(budgets, opening, self.clock, self.identifiers, self.policy, None, PROCESS)
-        borrower = PatientBorrower(lender, None, self.clock, self.policy, None)
-        return Holds(directory, CallBounds(prices, self.policy), lender, borrower, self.clock, self.policy)
+        self.directory = BudgetDirectory(self.budgets)
+        opening = Opening(self.budgets, self.directory)
+        lender = Lender(
+            self.budgets, opening, self.clock, self.identifiers, self.policy, self.budget_observer, self.process
+        )
+        borrower = PatientBorrower(lender, self.recalls, self.clock, self.policy, self.budget_observer)
+        return Holds(self.directory, CallBounds(prices, self.policy), lender, borrower, self.clock, self.policy)
+
+    async def budget(self, limit: str, scope: BudgetScope = FAKE_PROVIDER, **terms: object) -> BudgetPlan:
+        """Define a budget, for all of time unless ``terms`` say otherwise."""
+        terms = {"recurrence": Recurrence("total"), "thresholds": (), **terms}
+        plan = BudgetPlan.define(self.identifiers.new(), scope=scope, limit=Decimal(limit), **terms)
+        await self.budgets.save(plan, context=self.context())
+        await self.holds.refresh()
+        return plan
+
+    async def period(self, plan: BudgetPlan) -> ProviderBudget:
+        """The books of the period that runs now."""
+        return await self.budgets.period(plan.id, plan.recurrence.containing(self.clock.now()).key)
 
     @property
     def provider(self) -> FakeProvider:
