@@ -1,6 +1,6 @@
 """The budgets in memory, and word among processes that a test can hear."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from send2llm.application.budgets.ports import BudgetChange
@@ -90,14 +90,17 @@ class InMemoryBudgets:
 
 
 class FakeRecalls:
-    """``Recalls`` that keep what was asked for; ``on_ask`` may do what other processes would."""
+    """``Recalls`` that keep what was asked for; ``on_ask`` may be set to what other processes do then."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[UUID, str]] = []
+        self.on_ask: Callable[[UUID, str], Awaitable[None]] | None = None
 
     async def ask(self, budget_id: UUID, period_key: str) -> None:
-        """Keep it."""
+        """Keep it, and tell."""
         self.asked.append((budget_id, period_key))
+        if self.on_ask is not None:
+            await self.on_ask(budget_id, period_key)
 
 
 class RecordingBudgetObserver:

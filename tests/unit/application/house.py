@@ -6,6 +6,7 @@ from uuid import UUID
 from send2llm.application.admission import Admission
 from send2llm.application.background import Background
 from send2llm.application.budgets.call_bounds import CallBounds
+from send2llm.application.budgets.closing import CloseEndedPeriods
 from send2llm.application.budgets.directory import BudgetDirectory
 from send2llm.application.budgets.holds import Holds
 from send2llm.application.budgets.lender import Lender
@@ -28,8 +29,9 @@ from send2llm.domain.message import Message, TextPart
 from send2llm.domain.money import Price, Rate
 from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.routing import ModelNames
+from send2llm.infrastructure.system import TimeOrderedIdentifiers
 from send2llm.testing.budgets import FakeRecalls, InMemoryBudgets, RecordingBudgetObserver
-from send2llm.testing.clock import FakeClock, FixedRandomness, SequentialIdentifiers
+from send2llm.testing.clock import FakeClock, FixedRandomness
 from send2llm.testing.conversations import InMemoryConversations
 from send2llm.testing.event_store import InMemoryEventStore
 from send2llm.testing.observer import RecordingObserver
@@ -65,13 +67,14 @@ class House:
     """That of another house, to be another process of the same service."""
     process: str = "process-1"
 
+    clock: FakeClock = field(default_factory=FakeClock)
+    recalls: FakeRecalls = field(default_factory=FakeRecalls)
+
     def __post_init__(self) -> None:
-        self.clock = FakeClock()
-        self.identifiers = SequentialIdentifiers()
+        self.identifiers = TimeOrderedIdentifiers()
         self.store = self.store or InMemoryEventStore()
         self.conversations = InMemoryConversations(self.clock, store=self.store)
         self.budgets = InMemoryBudgets(self.store, self.clock, self.identifiers)
-        self.recalls = FakeRecalls()
         self.budget_observer = RecordingBudgetObserver()
         self.observer = RecordingObserver()
         self.background = Background()
@@ -114,6 +117,9 @@ class House:
         await self.budgets.save(plan, context=self.context())
         await self.holds.refresh()
         return plan
+
+    def closing(self) -> CloseEndedPeriods:
+        return CloseEndedPeriods(self.budgets, self.directory, self.clock, self.identifiers)
 
     async def period(self, plan: BudgetPlan) -> ProviderBudget:
         """The books of the period that runs now."""
