@@ -22,20 +22,25 @@ from send2llm.application.background import Background
 from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
 from send2llm.application.budgets.call_bounds import CallBounds
 from send2llm.application.budgets.closing import CloseEndedPeriods
+from send2llm.application.budgets.commands import BudgetCommands
 from send2llm.application.budgets.directory import BudgetDirectory
+from send2llm.application.budgets.explanation import BudgetExplanations
 from send2llm.application.budgets.holds import Holds
 from send2llm.application.budgets.lender import Lender
 from send2llm.application.budgets.opening import Opening
 from send2llm.application.budgets.patient_borrower import PatientBorrower
 from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.application.budgets.ports import BudgetObserver, Budgets, Recalls
+from send2llm.application.budgets.queries import BudgetQueries, PeriodUses
 from send2llm.application.budgets.upkeep import BudgetUpkeep
 from send2llm.application.charges import Charges
 from send2llm.application.context import RecordedEvent
 from send2llm.application.conversations import ConversationCommands
+from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
 from send2llm.application.intents import Intents
+from send2llm.application.money_audit import AuditMoney, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import (
@@ -62,6 +67,7 @@ from send2llm.infrastructure.event_store.conversations import EventSourcedConver
 from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions, GroupCommitRecorder
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
+from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
@@ -71,6 +77,8 @@ from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
+from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
+from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
@@ -113,7 +121,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), *map(_load_projection, settings.projections))
+    return (HistoryProjection(), CostLedgerProjection(), *map(_load_projection, settings.projections))
 
 
 def _load_projection(place: str) -> Projection:
@@ -145,6 +153,7 @@ class Service:
     sender: MessageSender
     conversations: ConversationCommands
     history: HistoryQueries
+    costs: CostQueries
     as_of: ConversationAsOf
     log: ConversationLog
     feed: EventFeed
@@ -152,6 +161,10 @@ class Service:
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
+    budgets: BudgetCommands
+    budget_queries: BudgetQueries
+    budget_explanations: BudgetExplanations
+    audit_money: AuditMoney
     _holds: Holds
     _upkeep: BudgetUpkeep
     _recover: RecoverUnfinishedCalls
@@ -269,6 +282,7 @@ def build_service(settings: Settings) -> Service:
     codec = EventCodec(events)
     metrics = Metrics(version=__version__, known_models=_known_models(settings))
     log = EventLog(pool, codec)
+    costs = PostgresCosts(pool)
 
     for port, instance in (
         (Settings, settings),
@@ -284,8 +298,11 @@ def build_service(settings: Settings) -> Service:
         (PriceBook, _price_book(settings, clock)),
         (Background, Background()),
         (HistoryQueries, PostgresHistory(pool)),
+        (CostQueries, costs),
+        (PeriodUses, costs),
         (Processes, PostgresProcesses(pool)),
         (Recalls, PostgresRecalls(pool)),
+        (StreamNames, BudgetStreams()),
         (ProjectionStatuses, PostgresProjections(pool, codec)),
         (EventFeed, log),
         (ConversationLog, log),
@@ -309,6 +326,10 @@ def build_service(settings: Settings) -> Service:
     container.register(Intents, process=registered.name)
     for part in (
         Admission,
+        AuditMoney,
+        BudgetCommands,
+        BudgetExplanations,
+        BudgetQueries,
         BudgetUpkeep,
         CallBounds,
         Charges,

@@ -15,7 +15,7 @@ from send2llm.domain.completion import Usage
 from send2llm.domain.message import JsonObject, Role
 
 ConversationState = Literal["open", "awaiting", "closed"]
-CompletionStatus = Literal["awaited", "received", "failed", "interrupted"]
+CompletionStatus = Literal["awaited", "received", "failed", "interrupted", "refused"]
 ConversationOrder = Literal["updated_at", "started_at"]
 
 LARGEST_PAGE = 500
@@ -42,6 +42,7 @@ class ConversationSummary:
     received_count: int
     failed_count: int
     interrupted_count: int
+    refused_count: int
     unpriced_count: int
     cost_usd: Decimal
     input_tokens: int
@@ -75,7 +76,8 @@ class MessageLine:
 class CompletionLine:
     """One call to a model and what became of it; ``duration`` and ``time_to_first_token`` are seconds.
 
-    ``error`` is the code from the error tree, or the reason of an interruption.
+    ``error`` is the code from the error tree, or the reason of an interruption. ``cost_usd`` is that of the last
+    attempt, beside ``failed_attempts_cost_usd``.
     """
 
     completion_id: UUID
@@ -92,6 +94,7 @@ class CompletionLine:
     estimated_usage: Usage | None
     hold_usd: Decimal | None
     cost_usd: Decimal | None
+    failed_attempts_cost_usd: Decimal
     price_version: str | None
     duration: float | None
     time_to_first_token: float | None

@@ -7,11 +7,11 @@ longer than any expiry, between looking at its clock and acting on it. No clock 
 
 A stream can. Each hold is an event in the stream of its allowance, stored in one transaction with the intent of
 its call. The store puts it behind whatever the stream holds, unless that ends with ``AllowanceClosed``: then it
-refuses the hold, and with it the intent. Who takes the allowance away first appends ``AllowanceClosed`` behind the
-last event that it has read:
+refuses the hold, and with it the intent. Who takes the allowance away first has ``AllowanceClosed`` put there, in
+the same way:
 
-- if the holder was quicker, the close meets its hold at the same version and is refused; read again, close again;
-- if the close is stored, the paused holder's next hold is refused: nothing of that call was sent to a provider, and
+- if the holder was quicker, its hold stands before the close, and is counted;
+- if the close was, the paused holder's next hold is refused: nothing of that call was sent to a provider, and
   nothing of a later one will be.
 
 Only then are the holds counted, and by then they are all there are. ``close`` may be called again by whoever

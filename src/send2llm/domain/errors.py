@@ -19,6 +19,7 @@
     │   ├── CompletionAlreadyEnded
     │   ├── IdempotencyKeyReused
     │   ├── StaleConversation         somebody else appended first (retried by the application)
+    │   ├── BudgetAlreadyDefined
     │   ├── BudgetIsRetired
     │   ├── BudgetPeriodIsClosed
     │   ├── AllowancesOutstanding     a period cannot be closed while money of it is lent
@@ -222,6 +223,17 @@ class StaleConversation(Conflict):
     def __init__(self, conversation_id: object) -> None:
         super().__init__(
             f"The conversation {conversation_id} was changed by another call at the same moment; try again."
+        )
+
+
+class BudgetAlreadyDefined(Conflict):
+    """There is a budget for that scope and period already; two would say different things about the same calls."""
+
+    code = "budget_exists"
+
+    def __init__(self, budget_id: object, scope: str, period: str) -> None:
+        super().__init__(
+            f"There is a budget for {scope} and each {period} already: {budget_id}. Change its limit, or retire it."
         )
 
 

@@ -1,12 +1,14 @@
 """The budgets in memory, and word among processes that a test can hear."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from send2llm.application.budgets.ports import BudgetChange
 from send2llm.application.context import Context, RecordedEvent
 from send2llm.application.ports import Clock, Identifiers
 from send2llm.domain.allowance import Allowance
+from send2llm.domain.allowance_events import ClosingReason
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.errors import BudgetExceeded, StaleBudget
 from send2llm.domain.provider_budget import ProviderBudget
@@ -55,7 +57,13 @@ class InMemoryBudgets:
         """An allowance as it stands now."""
         return Allowance.fold(allowance_id, self._events(allowance_stream(allowance_id)))  # type: ignore[arg-type] # as above
 
-    async def save(self, *changed: BudgetPlan | ProviderBudget | Allowance, context: Context) -> None:
+    async def close_allowance(self, allowance_id: UUID, reason: ClosingReason, *, context: Context) -> Allowance:
+        """Let nothing be held from it any more, and give all that was."""
+        with suppress(VersionConflict):
+            self.store.append(self._appends.close(allowance_id, reason, context))
+        return await self.allowance(allowance_id)
+
+    async def save(self, *changed: BudgetPlan | ProviderBudget, context: Context) -> None:
         """Keep the new events of all of them, all or nothing."""
         self.store.must_be_available()
         append = self._appends.make(changed, context)

@@ -107,11 +107,12 @@ class Gateway:
             thread.join()
 
     async def history_is_complete(self) -> None:
-        """Wait until every stored event is in the history."""
+        """Wait until every stored event is in the history, and in the cost ledger."""
 
         async def complete() -> bool:
             listed = (await self.api.get("/api/projections")).json()["data"]
-            return bool(listed) and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
+            known = {one["name"] for one in listed} >= {"history", "cost_ledger"}
+            return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
 
         await soon(complete)
 

@@ -352,9 +352,7 @@ class TestRoutes:
 class TestMoneyThatWasTakenAway:
     async def close_all(self, house: House) -> None:
         for allowance_id in {event.allowance_id for event in events(house, AllowanceGranted)}:
-            allowance = await house.budgets.allowance(allowance_id)
-            allowance.close("lapsed")
-            await house.budgets.save(allowance, context=house.context())
+            await house.budgets.close_allowance(allowance_id, "lapsed", context=house.context())
 
     async def test_nothing_is_held_from_it_any_more(self, house):
         await house.budget("1")

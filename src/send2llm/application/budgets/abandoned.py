@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from send2llm.application.budgets.directory import BudgetDirectory
-from send2llm.application.budgets.lender import ACTOR
+from send2llm.application.budgets.lender import ACTOR, TRIES
 from send2llm.application.budgets.ports import BudgetObserver, Budgets
 from send2llm.application.context import Context
 from send2llm.application.ports import Clock, Identifiers
@@ -20,9 +20,6 @@ from send2llm.domain.errors import AllowanceAlreadyEnded, AllowanceNotFound, Bud
 from send2llm.domain.money import ZERO
 from send2llm.domain.pico_dollars import dollars, pico_dollars
 from send2llm.domain.provider_budget import ProviderBudget
-
-TRIES = 50
-"""As many holds as a living holder may take between a look at its allowance and the close."""
 
 CLOCKS_DIFFER = timedelta(seconds=1)
 """An expiry is given by one machine's clock and read by another's. It is no more than courtesy: the fence is what keeps
@@ -111,10 +108,7 @@ class SettleAbandonedAllowances:
             return {}
 
     async def _settle(self, budget_id: UUID, period_key: str, allowance_id: UUID) -> bool:
-        """False when it was settled otherwise meanwhile, or its holder was too busy to be stopped.
-
-        The next look finds what is left to do.
-        """
+        """False when it was settled otherwise meanwhile; the next look finds what is left to do."""
         try:
             count = await self._counted(await self._closed(allowance_id))
             for _ in range(TRIES):
@@ -124,21 +118,14 @@ class SettleAbandonedAllowances:
                 except StaleBudget:
                     continue
                 return True
-        except (AllowanceAlreadyEnded, AllowanceNotFound, StaleBudget):
+        except (AllowanceAlreadyEnded, AllowanceNotFound):
             pass
         return False
 
     async def _closed(self, allowance_id: UUID) -> Sequence[HoldTaken]:
         """All that was ever held: nothing can be added any more."""
-        for _ in range(TRIES):
-            allowance = await self._budgets.allowance(allowance_id)
-            allowance.close("lapsed")
-            try:
-                await self._budgets.save(allowance, context=self._context())
-            except StaleBudget:
-                continue  # its holder was quicker, with a hold that counts
-            return list(allowance.holds.values())
-        raise StaleBudget(allowance_id)
+        allowance = await self._budgets.close_allowance(allowance_id, "lapsed", context=self._context())
+        return list(allowance.holds.values())
 
     async def _counted(self, holds: Sequence[HoldTaken]) -> _Count:
         count = _Count()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from send2llm.application.context import Context, RecordedEvent
 from send2llm.domain.allowance import Allowance
+from send2llm.domain.allowance_events import ClosingReason
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.budget_plan_events import BudgetPlanEvent
 from send2llm.domain.errors import BudgetExceeded
@@ -46,7 +47,14 @@ class Budgets(Protocol):
         """An allowance as it stands now, without holds if nothing was held yet."""
         ...
 
-    async def save(self, *changed: BudgetPlan | ProviderBudget | Allowance, context: Context) -> None:
+    async def close_allowance(self, allowance_id: UUID, reason: ClosingReason, *, context: Context) -> Allowance:
+        """Let nothing be held from it any more, however busy its holder is, and give it with all that ever was.
+
+        Closing a closed one changes nothing.
+        """
+        ...
+
+    async def save(self, *changed: BudgetPlan | ProviderBudget, context: Context) -> None:
         """Store the new events of all of them, all or nothing.
 
         Raises ``StaleBudget`` when somebody else was first with any of them. Once begun it is finished even if the

@@ -30,12 +30,14 @@ class Append:
     earlier try of this append. So the state of an event must be unlike any other's; the event id in its
     metadata sees to that.
 
-    Raises ValueError when there are no events, or none with a version of its own.
+    Raises ValueError when there are no events, or none with a version of its own, by which an earlier try could be
+    told; but a close may come alone: that it was there before is as good as that it is there now.
     """
 
     events: Sequence[StoredEvent]
     heads: Sequence[TranscriptHead] = ()
 
     def __post_init__(self) -> None:
-        if all(event.originator_version == BEHIND_THE_LAST for event in self.events):
+        numbered = any(event.originator_version != BEHIND_THE_LAST for event in self.events)
+        if not numbered and not (self.events and all(event.topic == CLOSING_TOPIC for event in self.events)):
             raise ValueError("An append needs at least one event with a version of its own.")

@@ -113,7 +113,7 @@ BEGIN
                     RETURNING notification_id
                 )
                 SELECT array_agg(notification_id ORDER BY notification_id) INTO ids FROM inserted;
-            ELSIF same = numbered THEN
+            ELSIF numbered > 0 AND same = numbered THEN
                 verdicts[append] := {already_stored};
                 IF numbered < last_event - first_event + 1 THEN
                     SELECT array_agg(found.notification_id ORDER BY place) INTO ids

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,13 @@ from send2llm.application.budgets.ports import BudgetChange
 from send2llm.application.context import Context, RecordedEvent
 from send2llm.application.ports import Clock, Identifiers
 from send2llm.domain.allowance import Allowance
-from send2llm.domain.allowance_events import AllowanceEvent
+from send2llm.domain.allowance_events import AllowanceEvent, ClosingReason
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.budget_plan_events import BudgetPlanEvent
 from send2llm.domain.errors import BudgetPeriodNotFound, StaleBudget, StoreOverloaded, StoreUnavailable
 from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.provider_budget_events import ProviderBudgetEvent
+from send2llm.infrastructure.event_store.append import Append
 from send2llm.infrastructure.event_store.budget_appends import CHANGE_TOPICS, BudgetAppends
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.errors import AppendQueueFull, VersionConflict
@@ -86,14 +88,22 @@ class EventSourcedBudgets:
 
         return await self._log.fold_stream(allowance_stream(allowance_id), 0, fold)
 
-    async def save(self, *changed: BudgetPlan | ProviderBudget | Allowance, context: Context) -> None:
+    async def close_allowance(self, allowance_id: UUID, reason: ClosingReason, *, context: Context) -> Allowance:
+        """Let nothing be held from it any more, and give all that was; raises ``StoreUnavailable``."""
+        with suppress(StaleBudget):  # it is closed already
+            await self._stored(self._appends.close(allowance_id, reason, context), ())
+        return await self.allowance(allowance_id)
+
+    async def save(self, *changed: BudgetPlan | ProviderBudget, context: Context) -> None:
         """Store the new events of all of them, all or nothing; raises ``StaleBudget``, ``StoreUnavailable``."""
         append = self._appends.make(changed, context)
-        if append is None:
-            return
+        if append is not None:
+            saved = [budget.copy() for budget in changed if isinstance(budget, ProviderBudget)]
+            await self._stored(append, saved)
+
+    async def _stored(self, append: Append, saved: Sequence[ProviderBudget]) -> None:
         try:
             stored = self._recorder.append(append)
-            saved = [budget.copy() for budget in changed if isinstance(budget, ProviderBudget)]
             stored.add_done_callback(self._remembering(saved))
             await asyncio.shield(stored)
         except VersionConflict as conflict:

@@ -61,6 +61,19 @@ def allowance_of(stream: str) -> UUID:
     return UUID(stream.removeprefix(_ALLOWANCE))
 
 
+class BudgetStreams:
+    """The names of the streams of budgets, for who reads a log of many."""
+
+    def allowance_of(self, stream: str) -> UUID:
+        """The allowance whose stream it is."""
+        return allowance_of(stream)
+
+    def period_of(self, stream: str) -> tuple[UUID, str]:
+        """The budget and the key of the period whose stream it is."""
+        budget_id, period_key = budget_of(stream)
+        return budget_id, period_key or ""
+
+
 def tenant_digest(digest: bytes, tenant: str) -> bytes:
     """The digest of a transcript as indexed for ``tenant``: equal transcripts of two tenants never meet."""
     return blake2b(digest, key=_tenant_key(tenant), digest_size=_DIGEST_SIZE).digest()

@@ -26,6 +26,7 @@ TOPICS = frozenset(
         "conversation.completion_received",
         "conversation.completion_failed",
         "conversation.completion_interrupted",
+        "conversation.completion_refused",
         "conversation.feedback_given",
         "conversation.closed",
     }

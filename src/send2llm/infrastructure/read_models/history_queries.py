@@ -1,18 +1,11 @@
-"""The history as PostgreSQL tells it.
-
-Statements are written with SQLAlchemy and run by psycopg itself: SQLAlchemy's asyncio layer would need
-greenlets and costs more than the queries do.
-"""
+"""The history as PostgreSQL tells it."""
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import psycopg
-from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Column, Select, func, select, tuple_
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from send2llm.application.queries import (
     EVERYTHING,
@@ -25,7 +18,6 @@ from send2llm.application.queries import (
     OpenCompletion,
 )
 from send2llm.domain.errors import ConversationNotFound, InvalidRequest
-from send2llm.infrastructure.postgres.pooled_reads import read
 from send2llm.infrastructure.projections.bulk import storable_text
 from send2llm.infrastructure.read_models.cursors import read_cursor, write_cursor
 from send2llm.infrastructure.read_models.history_lines import (
@@ -41,8 +33,7 @@ from send2llm.infrastructure.read_models.history_tables import (
     feedback,
     messages,
 )
-
-_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call] # SQLAlchemy has no annotation there
+from send2llm.infrastructure.read_models.statements import Rows, read_statements
 
 
 class PostgresHistory:
@@ -126,23 +117,8 @@ class PostgresHistory:
             completions={row["status"]: row["count"] for row in calls},
         )
 
-    async def _read(self, *statements: Select[Any]) -> list[list[dict[str, Any]]]:
-        """The rows of each statement, all of one moment."""
-
-        async def work(connection: psycopg.AsyncConnection[Any]) -> list[list[dict[str, Any]]]:
-            async with connection.transaction():
-                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                return [await _rows(connection, statement) for statement in statements]
-
-        return await read(self._pool, work, "the history")
-
-
-async def _rows(connection: psycopg.AsyncConnection[Any], statement: Select[Any]) -> list[dict[str, Any]]:
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        # The text comes from SQLAlchemy with placeholders; values travel apart from it.
-        await cursor.execute(str(compiled).encode(), compiled.params)
-        return await cursor.fetchall()
+    async def _read(self, *statements: Select[Any]) -> list[Rows]:
+        return await read_statements(self._pool, "the history", *statements)
 
 
 def _matching(matching: ConversationFilter) -> Select[Any]:

@@ -12,6 +12,7 @@ from send2llm.domain.conversation_events import (
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
+    CompletionRefused,
     CompletionRequested,
     ConversationClosed,
     ConversationStarted,
@@ -19,6 +20,7 @@ from send2llm.domain.conversation_events import (
     MessageAdded,
 )
 from send2llm.domain.message import ContentPart, Message
+from send2llm.domain.money import ZERO
 from send2llm.infrastructure.read_models.history_tables import USAGE_FIELDS
 
 TITLE_LENGTH = 80
@@ -66,11 +68,13 @@ class HistoryRows:
             case ConversationStarted(labels=labels):
                 conversation["labels"] = labels
             case AttemptFailed() as event:
-                self.completions[event.completion_id]["attempts"] = event.attempt
+                self._attempt_failed(conversation, event)
             case CompletionFailed() as event:
                 self._failed(conversation, recorded, event)
             case CompletionInterrupted() as event:
                 self._interrupted(conversation, recorded, event)
+            case CompletionRefused() as event:
+                self._refused(conversation, recorded, event)
             case FeedbackGiven() as event:
                 self._feedback_given(conversation, recorded, event)
             case ConversationClosed():
@@ -97,6 +101,7 @@ class HistoryRows:
             **_NO_USAGE,
             "hold_usd": event.hold_usd,
             "cost_usd": None,
+            "failed_attempts_cost_usd": ZERO,
             "price_version": event.price_version,
             "duration": None,
             "time_to_first_token": None,
@@ -108,6 +113,41 @@ class HistoryRows:
         conversation["state"] = "awaiting"
         conversation["last_provider"] = indexed(event.provider)
         conversation["last_model"] = indexed(event.model)
+
+    def _refused(self, conversation: Row, recorded: RecordedEvent, event: CompletionRefused) -> None:
+        first = event.decision.candidates[0]
+        self.completions[event.completion_id] = {
+            "completion_id": event.completion_id,
+            "conversation_id": conversation["id"],
+            "requested_model": event.requested_model,
+            "provider": first.provider,
+            "model": first.model,
+            "process": "",
+            "status": "refused",
+            "error": event.error,
+            "assumed": None,
+            "attempts": 0,
+            "streaming": False,
+            **_NO_USAGE,
+            "hold_usd": None,
+            "cost_usd": None,
+            "failed_attempts_cost_usd": ZERO,
+            "price_version": None,
+            "duration": None,
+            "time_to_first_token": None,
+            "finish_reason": None,
+            "requested_at": recorded.metadata.occurred_at,
+            "ended_at": recorded.metadata.occurred_at,
+        }
+        conversation["completion_count"] += 1
+        conversation["refused_count"] += 1
+
+    def _attempt_failed(self, conversation: Row, event: AttemptFailed) -> None:
+        completion = self.completions[event.completion_id]
+        completion["attempts"] = event.attempt
+        if event.cost_usd is not None:
+            completion["failed_attempts_cost_usd"] += event.cost_usd
+            conversation["cost_usd"] += event.cost_usd
 
     def _received(self, conversation: Row, recorded: RecordedEvent, event: CompletionReceived) -> None:
         answer = event.answers[0]
@@ -210,6 +250,7 @@ def _new_conversation(conversation_id: UUID, recorded: RecordedEvent) -> Row:
         "received_count": 0,
         "failed_count": 0,
         "interrupted_count": 0,
+        "refused_count": 0,
         "unpriced_count": 0,
         "cost_usd": Decimal(0),
         "input_tokens": 0,

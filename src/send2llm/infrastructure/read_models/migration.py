@@ -17,12 +17,12 @@ from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
 from send2llm.infrastructure.postgres.advisory_locks import advisory_key
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.projections import checkpoints
-from send2llm.infrastructure.read_models import history_tables
+from send2llm.infrastructure.read_models import cost_ledger_tables, history_tables
 
 SCRIPTS = "send2llm.infrastructure.read_models:migrations"
 VERSION_TABLE = "send2llm_schema"
 
-METADATA: Sequence[MetaData] = (checkpoints.metadata, history_tables.metadata)
+METADATA: Sequence[MetaData] = (checkpoints.metadata, history_tables.metadata, cost_ledger_tables.metadata)
 """All tables that migrations make."""
 
 log = structlog.get_logger(__name__)

@@ -38,19 +38,28 @@ class ServiceClient:
 
     def get(self, path: str, **parameters: object) -> JsonDocument:
         """Read a document; parameters that are ``None`` are left out."""
-        given = {name: str(value) for name, value in parameters.items() if value is not None}
+        given = {
+            name: list(map(str, value)) if isinstance(value, list) else str(value)
+            for name, value in parameters.items()
+            if value is not None
+        }
         return self._ask("GET", path, params=given)
 
     def post(self, path: str, body: Mapping[str, Any]) -> JsonDocument:
         """Send a command and return the reply, empty when there is none."""
         return self._ask("POST", path, json=body)
 
-    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, JsonDocument]]:
-        """Send a command and yield the server-sent events of the reply, up to and with ``done``.
+    def patch(self, path: str, body: Mapping[str, Any]) -> JsonDocument:
+        """Change something and return it."""
+        return self._ask("PATCH", path, json=body)
+
+    def stream(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[tuple[str, JsonDocument]]:
+        """Send a command, or ask (without a ``body``), and yield the server-sent events up to and with ``done``.
 
         Raises ``ServiceProblem`` for an ``error`` event, ``ConnectionLost`` for a stream that just ends.
         """
-        with self._translated(), self._http.sse(path, method="POST", json=body) as source:
+        request: dict[str, Any] = {"method": "GET"} if body is None else {"method": "POST", "json": body}
+        with self._translated(), self._http.sse(path, **request) as source:
             if not source.response.is_success:
                 source.response.read()
                 raise problem(source.response, self.url)

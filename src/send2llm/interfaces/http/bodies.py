@@ -2,10 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from send2llm.domain.budget_period import PeriodKind
+from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
+from send2llm.domain.budget_scope import BudgetScope
 
 
 class _Body(BaseModel):
@@ -65,6 +69,52 @@ class GiveFeedback(_Body):
 
 class CloseConversation(_Body):
     """Say that nothing more will come."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+class Scope(_Body):
+    """Which calls a budget pays for; nothing named: all of them."""
+
+    provider: str | None = None
+    model: str | None = None
+    tenant: str | None = None
+    actor: str | None = None
+
+    def domain(self) -> BudgetScope:
+        """The same in the words of the domain."""
+        return BudgetScope(self.provider, self.model, self.tenant, self.actor)
+
+
+def _exact(value: object) -> object:
+    """A number of JSON is read as a binary float; its shortest spelling is what was written."""
+    return str(value) if isinstance(value, float) else value
+
+
+Usd = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False, max_digits=30)]
+
+
+class DefineBudget(_Body):
+    """In each period, the calls in the scope may cost so much."""
+
+    scope: Scope = Scope()
+    limit_usd: Usd
+    period: PeriodKind = "month"
+    time_zone: str = "UTC"
+    carry_over: bool = False
+    thresholds: list[int] = list(DEFAULT_THRESHOLDS)
+
+
+class ChangeBudget(_Body):
+    """What shall be different from now on."""
+
+    limit_usd: Usd | None = None
+    carry_over: bool | None = None
+    thresholds: list[int] | None = None
+
+
+class RetireBudget(_Body):
+    """Limit nothing any more."""
 
     reason: str = Field(default="", max_length=1_000)
 

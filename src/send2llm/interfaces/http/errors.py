@@ -1,12 +1,16 @@
 """What an error looks like to a caller: in OpenAI's shape under ``/v1``, as an RFC 9457 problem under ``/api``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import ceil
 
 import orjson
 
 from send2llm.application.patience import CallerLeft
 from send2llm.domain.errors import (
     AuthenticationFailed,
+    BudgetExceeded,
     CompletionInProgress,
     Conflict,
     ConnectionFailed,
@@ -25,6 +29,7 @@ from send2llm.domain.errors import (
     StoreUnavailable,
     UnknownModel,
 )
+from send2llm.domain.shortfall import Shortfall
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a caller that left; nobody reads it but logs and metrics."""
@@ -63,8 +68,12 @@ _STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (PermissionDenied, 502, "server_error"),
     (ConnectionFailed, 502, "server_error"),
     (ProviderError, 502, "server_error"),
+    (BudgetExceeded, 429, "insufficient_quota"),
     (CallerLeft, CLIENT_CLOSED_REQUEST, "client_closed_request"),
 )
+
+NO_RETRY = (b"x-should-retry", b"false")
+"""OpenAI's SDKs heed it; no money comes from trying again."""
 
 UNEXPECTED = "Something went wrong here; the service's log tells more under this request's id."
 
@@ -79,6 +88,8 @@ class ErrorView:
     message: str
     param: str | None
     headers: tuple[tuple[bytes, bytes], ...]
+    budget: dict[str, object] | None = None
+    """The numbers of a budget that had not enough left."""
 
     @classmethod
     def of(cls, error: Exception) -> "ErrorView":
@@ -86,18 +97,18 @@ class ErrorView:
         for kind, status, type_ in _STATUSES:
             if isinstance(error, kind):
                 code, param = getattr(error, "code", type_), getattr(error, "param", None)
-                return cls(status, type_, code, str(error), param, _headers(error))
+                budget = _numbers(error.shortfall) if isinstance(error, BudgetExceeded) else None
+                return cls(status, type_, code, str(error), param, _headers(error), budget)
         return cls(500, "server_error", "internal_error", UNEXPECTED, None, ())
 
     def openai(self) -> bytes:
         """The body in OpenAI's shape."""
-        return orjson.dumps(
-            {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
-        )
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return orjson.dumps({"error": error if self.budget is None else {**error, "budget": self.budget}})
 
     def problem(self) -> bytes:
         """The body as an RFC 9457 problem (``application/problem+json``)."""
-        problem = {
+        problem: dict[str, object] = {
             "type": "about:blank",
             "title": self.code.replace("_", " ").capitalize(),
             "status": self.status,
@@ -106,6 +117,8 @@ class ErrorView:
         }
         if self.param is not None:
             problem["param"] = self.param
+        if self.budget is not None:
+            problem["budget"] = self.budget
         return orjson.dumps(problem)
 
 
@@ -120,10 +133,25 @@ def _advice(error: Exception) -> tuple[tuple[bytes, bytes], ...]:
     match error:
         case Unauthorized():
             return ((b"www-authenticate", b"Bearer"),)
+        case BudgetExceeded(shortfall=shortfall):
+            return (*_until(shortfall.period_end), NO_RETRY)
         case QuotaExhausted():
-            return ((b"x-should-retry", b"false"),)  # OpenAI's SDKs heed it; no money comes from trying again
+            return (NO_RETRY,)
         case ProviderError(retry_after=float() | int() as seconds):
             return ((b"retry-after", b"%d" % max(1, round(seconds + 0.5))),)
         case CompletionInProgress() | StoreUnavailable():
             return ((b"retry-after", b"1"),)
     return ()
+
+
+def _until(end: datetime | None) -> tuple[tuple[bytes, bytes], ...]:
+    """When a period ends, for those that wait; a budget without periods never has more."""
+    if end is None:
+        return ()
+    return ((b"retry-after", b"%d" % max(1, ceil((end - datetime.now(UTC)).total_seconds()))),)
+
+
+def _numbers(shortfall: Shortfall) -> dict[str, object]:
+    """As JSON holds them: money as text, so that nobody's parser rounds it."""
+    values = {field.name: getattr(shortfall, field.name) for field in fields(shortfall)}
+    return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in values.items()}

@@ -49,6 +49,7 @@ def conversation_summary(summary: ConversationSummary) -> dict[str, Any]:
             "received": summary.received_count,
             "failed": summary.failed_count,
             "interrupted": summary.interrupted_count,
+            "refused": summary.refused_count,
             "unpriced": summary.unpriced_count,
         },
         "cost_usd": usd(summary.cost_usd),
@@ -83,10 +84,11 @@ def usage(tokens: Usage | None) -> dict[str, int] | None:
     return None if tokens is None else asdict(tokens)
 
 
-def json_response(content: object, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
+def json_response(content: object, headers: Iterable[tuple[bytes, bytes]] = (), *, status: int = 200) -> Response:
     """``content`` as JSON; money (``Decimal``) becomes text, so that nobody's parser rounds it."""
     shown = {name.decode(): value.decode() for name, value in headers}
-    return Response(orjson.dumps(content, default=_plain), headers=shown, media_type="application/json")
+    body = orjson.dumps(content, default=_plain)
+    return Response(body, status_code=status, headers=shown, media_type="application/json")
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,80 @@
+"""Which events a figure of a budget is the sum of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, get_args
+from uuid import UUID
+
+from send2llm.application.budgets.ports import Budgets
+from send2llm.application.context import RecordedEvent
+from send2llm.application.time_travel import ConversationLog
+from send2llm.domain.allowance_events import HoldTaken
+from send2llm.domain.attempt_costs import attempt_costs
+from send2llm.domain.budget_books import Books
+from send2llm.domain.errors import BudgetPeriodNotFound
+from send2llm.domain.money import ZERO
+from send2llm.domain.provider_budget_events import AllowanceGranted
+
+Figure = Literal["limit", "carried_over", "settled", "lent", "left", "assumed", "overrun", "held"]
+FIGURES: tuple[Figure, ...] = get_args(Figure)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event, and by how much it changed the figure (US dollars)."""
+
+    event: RecordedEvent
+    amount: Decimal
+
+
+class BudgetExplanations:
+    """Takes figures apart. The amounts of the entries add up to the figure, to the last digit."""
+
+    def __init__(self, budgets: Budgets, log: ConversationLog) -> None:
+        self._budgets = budgets
+        self._log = log
+
+    async def explain(self, budget_id: UUID, period_key: str, figure: Figure) -> Sequence[Entry]:
+        """The events that changed a figure of a period; raises ``BudgetPeriodNotFound``, ``StoreUnavailable``."""
+        events = await self._budgets.events(budget_id, period_key)
+        if not events:
+            raise BudgetPeriodNotFound(budget_id, period_key)
+        return await self._held(events) if figure == "held" else _changes(events, figure)
+
+    async def _held(self, events: Sequence[RecordedEvent]) -> Sequence[Entry]:
+        """The holds, in allowances that are outstanding, of attempts whose end is not recorded."""
+        books = _books(events)
+        granted = [one.event.allowance_id for one in events if isinstance(one.event, AllowanceGranted)]
+        entries: list[Entry] = []
+        for allowance_id in granted:
+            if allowance_id in books.outstanding:
+                entries += [
+                    Entry(taken, taken.event.amount_usd)
+                    for taken in await self._budgets.hold_events(allowance_id)
+                    if isinstance(taken.event, HoldTaken) and await self._is_open(taken.event)
+                ]
+        return entries
+
+    async def _is_open(self, hold: HoldTaken) -> bool:
+        events = await self._log.events_of(hold.conversation_id)
+        return hold.hold_id not in attempt_costs(one.event for one in events)  # type: ignore[misc] # the stream vouches for them
+
+
+def _changes(events: Sequence[RecordedEvent], figure: Figure) -> Sequence[Entry]:
+    books = Books()
+    before, entries = ZERO, []
+    for recorded in events:
+        books.enter(recorded.event)  # type: ignore[arg-type] # the stream's name vouches for it
+        after: Decimal = getattr(books.balance, figure)
+        if after != before:
+            entries.append(Entry(recorded, after - before))
+        before = after
+    return entries
+
+
+def _books(events: Sequence[RecordedEvent]) -> Books:
+    books = Books()
+    for recorded in events:
+        books.enter(recorded.event)  # type: ignore[arg-type] # as above
+    return books

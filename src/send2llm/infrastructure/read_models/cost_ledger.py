@@ -1,0 +1,72 @@
+"""The cost ledger: every attempt with its usage and cost, and what budgets held for it."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Connection, any_, literal, select
+
+from send2llm.domain.conversation_events import (
+    AttemptFailed,
+    CompletionFailed,
+    CompletionInterrupted,
+    CompletionReceived,
+    CompletionRequested,
+)
+from send2llm.infrastructure.read_models import cost_ledger_tables
+from send2llm.infrastructure.read_models.cost_ledger_rows import AttemptKey, CostLedgerRows, Row
+from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, holds
+from send2llm.projections import RecordedEvent, copy_rows, replace_rows
+
+TOPICS = frozenset(
+    {
+        "conversation.completion_requested",
+        "conversation.attempt_failed",
+        "conversation.completion_received",
+        "conversation.completion_failed",
+        "conversation.completion_interrupted",
+        "allowance.hold_taken",
+    }
+)
+
+
+class CostLedgerProjection:
+    """Folds calls and holds into the tables of ``cost_ledger_tables``: one read and four writes a batch."""
+
+    name = cost_ledger_tables.NAME
+    version = cost_ledger_tables.VERSION
+    topics = TOPICS
+    tables = cost_ledger_tables.metadata
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        known = _load(connection, _begun_before(events))
+        rows = CostLedgerRows(dict(known))
+        for recorded in events:
+            rows.apply(recorded)
+        replace_rows(connection, attempts, [rows.attempts[key] for key in known])
+        copy_rows(connection, attempts, [row for key, row in rows.attempts.items() if key not in known])
+        copy_rows(connection, holds, rows.holds)
+
+
+def _begun_before(events: Sequence[RecordedEvent]) -> set[UUID]:
+    """The calls in ``events`` that were requested before them."""
+    requested, changed = set[UUID](), set[UUID]()
+    for recorded in events:
+        match recorded.event:
+            case CompletionRequested(completion_id=completion_id):
+                requested.add(completion_id)
+            case (
+                AttemptFailed(completion_id=completion_id)
+                | CompletionReceived(completion_id=completion_id)
+                | CompletionFailed(completion_id=completion_id)
+                | CompletionInterrupted(completion_id=completion_id)
+            ):
+                changed.add(completion_id)
+    return changed - requested
+
+
+def _load(connection: Connection, calls: set[UUID]) -> dict[AttemptKey, Row]:
+    if not calls:
+        return {}
+    wanted = literal(list(calls), ARRAY(attempts.c.completion_id.type))
+    found = connection.execute(select(attempts).where(attempts.c.completion_id == any_(wanted))).mappings()
+    return {(row["completion_id"], row["attempt"]): dict(row) for row in found}

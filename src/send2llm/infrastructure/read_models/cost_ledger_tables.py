@@ -1,0 +1,59 @@
+"""The tables of the cost ledger, version 1.
+
+Amounts are exact US dollars. Tokens are those that the provider reported, or the estimate where it reported none.
+"""
+
+from dataclasses import fields
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, Numeric, Table, Text, Uuid, text
+
+from send2llm.domain.completion import Usage
+from send2llm.projections import table_name
+
+NAME = "cost_ledger"
+VERSION = 1
+
+metadata = MetaData()
+
+USAGE_FIELDS = tuple(field.name for field in fields(Usage))
+
+attempts = Table(
+    table_name(NAME, VERSION, "attempts"),
+    metadata,
+    Column("completion_id", Uuid, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("conversation_id", Uuid, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error", Text),
+    *(Column(name, BigInteger) for name in USAGE_FIELDS),
+    Column("usage_estimated", Boolean, nullable=False),
+    Column("hold_usd", Numeric),
+    Column("cost_usd", Numeric),
+    Column("assumed", Text),
+    Column("price_version", Text),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("position", BigInteger, nullable=False),
+)
+
+Index(None, attempts.c.requested_at)
+Index(None, attempts.c.conversation_id)
+Index(None, attempts.c.completion_id, postgresql_where=text("status = 'awaited'"))
+
+holds = Table(
+    table_name(NAME, VERSION, "holds"),
+    metadata,
+    Column("completion_id", Uuid, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("budget_id", Uuid, primary_key=True),
+    Column("period_key", Text, nullable=False),
+    Column("allowance_id", Uuid, nullable=False),
+    Column("amount_usd", Numeric, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+Index(None, holds.c.budget_id, holds.c.period_key, holds.c.at)

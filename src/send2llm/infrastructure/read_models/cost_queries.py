@@ -1,0 +1,99 @@
+"""Costs, and the use of budgets, as PostgreSQL adds them up."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import ColumnElement, Date, Select, and_, case, cast, distinct, func, select
+
+from send2llm.application.budgets.queries import PeriodUse
+from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Group
+from send2llm.domain.budget_period import time_zone as known_zone
+from send2llm.domain.money import ZERO
+from send2llm.infrastructure.projections.bulk import storable_text
+from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, holds
+from send2llm.infrastructure.read_models.statements import read_statements
+
+_A = attempts.c
+_SUMMED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")
+
+
+class PostgresCosts:
+    """``CostQueries`` and ``PeriodUses`` on the tables of the cost ledger."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
+        known_zone(time_zone)
+        groups = [_group(name, time_zone).label(f"group_{place}") for place, name in enumerate(by)]
+        cost = func.coalesce(func.sum(_A.cost_usd), 0).label("cost_usd")
+        statement: Select[Any] = select(
+            *groups,
+            func.count(distinct(_A.completion_id)).label("calls"),
+            func.count().label("attempts"),
+            *(func.coalesce(func.sum(_A[name]), 0).label(name) for name in _SUMMED),
+            cost,
+            func.coalesce(func.sum(_A.cost_usd).filter(_A.assumed.is_not(None)), 0).label("assumed_usd"),
+            func.count().filter(_is_unpriced()).label("unpriced"),
+        ).group_by(*groups)
+        days = [group for group, name in zip(groups, by, strict=True) if name == "day"]
+        statement = _matching(statement, matching).order_by(*days, cost.desc(), *groups).limit(LARGEST_REPORT)
+        (found,) = await read_statements(self._pool, "the costs", statement)
+        return [_line(row, len(by)) for row in found]
+
+    async def period_use(self, budget_id: UUID, period_key: str, since: datetime) -> PeriodUse:
+        ended = _A.ended_at.is_not(None)
+        this_attempt = and_(_A.completion_id == holds.c.completion_id, _A.attempt == holds.c.attempt)
+        statement = (
+            select(
+                func.sum(holds.c.amount_usd).filter(~ended).label("held"),
+                func.sum(_A.cost_usd).filter(ended).label("spent"),
+                func.sum(_A.cost_usd).filter(_A.ended_at >= since).label("lately"),
+            )
+            .join(attempts, this_attempt)
+            .where(holds.c.budget_id == budget_id, holds.c.period_key == period_key)
+        )
+        ((row,),) = await read_statements(self._pool, "the costs", statement)
+        return PeriodUse(row["held"] or ZERO, row["spent"] or ZERO, row["lately"] or ZERO)
+
+
+def _group(name: Group, time_zone: str) -> ColumnElement[Any]:
+    return cast(func.timezone(time_zone, _A.requested_at), Date) if name == "day" else _A[name]
+
+
+def _is_unpriced() -> ColumnElement[bool]:
+    """It was answered, or answered in part, and nobody knows the price."""
+    answered = case((_A.status == "received", True), else_=_A.input_tokens.is_not(None))
+    return and_(_A.cost_usd.is_(None), _A.ended_at.is_not(None), answered)
+
+
+def _matching(statement: Select[Any], matching: CostFilter) -> Select[Any]:
+    for column, wanted in (
+        (_A.provider, matching.provider),
+        (_A.model, matching.model),
+        (_A.tenant, matching.tenant),
+        (_A.actor, matching.actor),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == storable_text(wanted))
+    if matching.begin is not None:
+        statement = statement.where(_A.requested_at >= matching.begin)
+    if matching.end is not None:
+        statement = statement.where(_A.requested_at < matching.end)
+    return statement
+
+
+def _line(row: dict[str, Any], groups: int) -> CostLine:
+    tokens = {name: int(row[name]) for name in _SUMMED}
+    return CostLine(
+        group=tuple(row[f"group_{place}"] for place in range(groups)),
+        calls=row["calls"],
+        attempts=row["attempts"],
+        cost_usd=row["cost_usd"],
+        assumed_usd=row["assumed_usd"],
+        unpriced=row["unpriced"],
+        **tokens,
+    )

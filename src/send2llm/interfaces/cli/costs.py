@@ -1,0 +1,75 @@
+"""``send2llm costs``: what calls cost."""
+
+from typing import Annotated, Any
+
+import typer
+
+from send2llm.interfaces.cli.connecting import connect
+from send2llm.interfaces.cli.options import AsJson, Url
+from send2llm.interfaces.cli.output import count, note, show_table, usd, write_json
+from send2llm.interfaces.cli.service import DEFAULT_URL
+
+NUMBERS = ("calls", "attempts", "input", "output", "cost", "assumed")
+
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="provider, model, tenant, actor or day; several, one after the other. [default: provider, model]"
+    ),
+]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only attempts begun at this time or later.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only attempts begun before this time.")]
+Provider = Annotated[str | None, typer.Option(help="Only those at this provider.")]
+Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
+Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
+Zone = Annotated[str, typer.Option("--zone", help="Whose days, such as Europe/Berlin.")]
+
+
+def costs(
+    *,
+    by: By = None,
+    since: Since = None,
+    until: Until = None,
+    provider: Provider = None,
+    model: Model = None,
+    tenant: Tenant = None,
+    zone: Zone = "UTC",
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Show what calls cost, the dearest first; every attempt counts, failed and interrupted ones too."""
+    groups = by or ["provider", "model"]
+    with connect(url) as client:
+        found = client.get(
+            "/api/costs",
+            by=groups,
+            begin=since,
+            end=until,
+            provider=provider,
+            model=model,
+            tenant=tenant,
+            time_zone=zone,
+        )
+    if as_json:
+        write_json(found)
+    elif not found["data"]:
+        note("Nothing was spent.")
+    else:
+        show_table(
+            (*groups, *NUMBERS), [_row(line, groups) for line in found["data"]], flexible=groups[-1], right=NUMBERS
+        )
+        unpriced = sum(line["unpriced"] for line in found["data"])
+        if unpriced:
+            note(f"The prices of {count(unpriced)} attempts are not known; they are not in these sums.")
+
+
+def _row(line: dict[str, Any], groups: list[str]) -> list[str]:
+    return [
+        *(str(line[group]) for group in groups),
+        count(line["calls"]),
+        count(line["attempts"]),
+        count(line["input_tokens"]),
+        count(line["output_tokens"]),
+        usd(line["cost_usd"]),
+        usd(line["assumed_usd"]),
+    ]

@@ -1,0 +1,37 @@
+"""``/api/costs``: what calls cost, by whatever one wants to know it."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
+
+from send2llm.application.costs import CostFilter, Group
+from send2llm.interfaces.http import views
+from send2llm.interfaces.http.dependencies import TheService
+
+router = APIRouter(prefix="/api/costs", tags=["costs"])
+
+Groups = Annotated[list[Group], Query(max_length=5, description="One after the other; none: everything together.")]
+
+
+@router.get("", summary="What calls cost", response_model=None)
+async def costs(
+    service: TheService,
+    by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
+    begin: Annotated[AwareDatetime | None, Query(description="Only attempts begun at this time or later.")] = None,
+    end: Annotated[AwareDatetime | None, Query(description="Only attempts begun before this time.")] = None,
+    provider: str | None = None,
+    model: str | None = None,
+    tenant: str | None = None,
+    actor: str | None = None,
+    time_zone: Annotated[str, Query(description="Whose days.")] = "UTC",
+) -> Response:
+    """Every attempt counts, failed and interrupted ones too. Follows the events within moments."""
+    matching = CostFilter(begin, end, provider, model, tenant, actor)
+    lines = await service.costs.costs(by, matching, time_zone)
+    data: list[dict[str, Any]] = []
+    for line in lines:
+        sums = asdict(line)
+        data.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
+    return views.json_response({"data": data})
