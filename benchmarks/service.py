@@ -112,7 +112,7 @@ def running_service() -> Iterator[RunningService]:
             process = subprocess.Popen(command, env=around.environment, stdout=output, stderr=output)
         with running(process):
             yield RunningService(
-                url=_announced(process, log),
+                url=announced(process, log),
                 upstream_url=around.upstream_url,
                 database=around.database,
                 groups={**_parts_of(process.pid), **around.groups},
@@ -158,7 +158,7 @@ def _first_line(process: Process) -> str:
     return process.stdout.readline().decode().strip()
 
 
-def _announced(service: Process, log: Path) -> str:
+def announced(service: Process, log: Path) -> str:
     """The address that the service says, once it answers."""
     gives_up = monotonic() + START_PATIENCE
     while not (said := ADDRESS.search(log.read_text())):
