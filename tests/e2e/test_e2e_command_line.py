@@ -1,5 +1,6 @@
 """Starting, and being told why it does not start."""
 
+import json
 import socket
 
 from installed import MODEL, Folder
@@ -33,8 +34,10 @@ def test_a_mistake_in_the_configuration(folder: Folder) -> None:
 
 
 def test_two_services_on_one_folder_share_what_is_there(folder: Folder) -> None:
-    migrated = folder.run("migrate")
+    migrated = folder.run("migrate", "--json")
     assert migrated.returncode == 0, migrated.stderr
+    assert json.loads(migrated.stdout)["applied"]
+    assert json.loads(folder.run("migrate", "--json").stdout) == {"applied": []}
     assert not folder.processes()
 
     first, second = folder.serve(), folder.serve()
