@@ -25,7 +25,7 @@ def tell(title: str, rows: Sequence[Row], file: Path | None) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(title=title, title_justify="left")
     for number, name in enumerate(names):
-        table.add_column(name.replace("_", " "), justify="right" if number else "left")
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", no_wrap=not number)
     for row in rows:
         table.add_row(*(_shown(row.get(name)) for name in names))
     Console(width=150, highlight=False).print(table)

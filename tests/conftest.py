@@ -1,11 +1,18 @@
 """Fixtures for every test."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.testing.postgres import TestDatabaseServer
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches what tests start, also where a shell put the tests in the background, and so had it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from send2llm.domain import errors
+from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -132,6 +133,12 @@ def test_every_field_of_an_event_is_listed(event_type: Any) -> None:
     text = section(EVENTS, f"`{event_type.topic}`")
     assert [row[0].strip("`") for row in rows(text)[1:]] == [field.name for field in fields(event_type.event_class)]
     assert f"Schema version {event_type.version}." in text
+
+
+def test_every_reason_of_an_interruption_is_listed() -> None:
+    table = rows(section(EVENTS, "`conversation.completion_interrupted`"))
+    (meaning,) = [row[1] for row in table if row[0] == "`reason`"]
+    assert set(named(meaning)) == set(get_args(InterruptionReason))
 
 
 def test_every_metric_is_listed_with_its_type() -> None:

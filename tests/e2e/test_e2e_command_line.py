@@ -1,8 +1,12 @@
 """Starting, and being told why it does not start."""
 
+import json
 import socket
 
+import psycopg
 from installed import MODEL, Folder
+
+from send2llm.testing.postgres import TestDatabaseServer
 
 
 def test_without_a_key_it_stays_on_loopback(folder: Folder) -> None:
@@ -32,9 +36,36 @@ def test_a_mistake_in_the_configuration(folder: Folder) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_two_services_on_one_folder_share_what_is_there(folder: Folder) -> None:
-    migrated = folder.run("migrate")
+def test_a_database_of_ones_own(folder: Folder, postgres_server: TestDatabaseServer) -> None:
+    database = postgres_server.create_database()
+    place = {"SEND2LLM_DATABASE_URL": database.dsn}
+    refused = folder.run("serve", **place)
+    assert refused.returncode == 1
+    assert "send2llm migrate" in refused.stderr
+    migrated = folder.run("migrate", **place)
     assert migrated.returncode == 0, migrated.stderr
+
+    service = folder.serve(**place)
+    with service.sdk() as sdk:
+        assert sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hello"}])
+    well = folder.run("doctor", "--url", service.url, **place)
+    assert well.returncode == 0, well.stdout + well.stderr
+    service.stop()
+    service.assert_quiet()
+    assert not (folder.path / "postgres").exists()
+    with psycopg.connect(database.dsn) as connection:
+        received = connection.execute(
+            "SELECT count(*) FROM stored_events WHERE topic = 'conversation.completion_received'"
+        )
+        assert received.fetchone() == (1,)
+    postgres_server.drop(database)
+
+
+def test_two_services_on_one_folder_share_what_is_there(folder: Folder) -> None:
+    migrated = folder.run("migrate", "--json")
+    assert migrated.returncode == 0, migrated.stderr
+    assert json.loads(migrated.stdout)["applied"]
+    assert json.loads(folder.run("migrate", "--json").stdout) == {"applied": []}
     assert not folder.processes()
 
     first, second = folder.serve(), folder.serve()

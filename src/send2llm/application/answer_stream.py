@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import CallerLeft
-from send2llm.domain.completion import Delta
+from send2llm.domain.completion import Completion, Delta
 from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.conversation_events import InterruptionReason
-from send2llm.domain.errors import ProviderError
+from send2llm.domain.errors import ProviderError, Send2LLMError
 
 
 class AnswerStream:
@@ -58,9 +58,18 @@ class AnswerStream:
         except Exception:  # our own mistake: even then the call must not stay open
             self._outcomes.interrupted_later(self.call, "internal_error", self._builder.partial())
             raise
-        self.reply = await self._outcomes.received(self.call, completion)
+        self.reply = await self._stored(completion)
         if held:
             yield held
+
+    async def _stored(self, completion: Completion) -> Reply:
+        try:
+            return await self._outcomes.received(self.call, completion)
+        except Send2LLMError:
+            raise
+        except Exception:  # an answer that cannot be stored, say: even then the call must not stay open
+            self._outcomes.interrupted_later(self.call, "internal_error", self._builder.partial())
+            raise
 
     def _take(self, batch: Sequence[Delta], held: list[Delta]) -> Sequence[Delta]:
         """Fold a batch; what belongs to the end goes to ``held``, the rest is returned to be passed on."""

@@ -10,7 +10,10 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from gateway import HELLO, MODEL, Gateway
+from gateway import HELLO, MODEL, Gateway, serving, settings_for
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.settings import ProviderSettings
+from send2llm.testing.openai_server import FakeOpenAIServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -280,17 +283,48 @@ async def test_a_body_just_below_the_limit_is_taken(gateway: Gateway) -> None:
     assert "completion_received" in await gateway.topics()
 
 
-async def test_an_unknown_model(gateway: Gateway) -> None:
-    # The only provider takes every name; a provider that is not there cannot.
+async def test_an_unknown_model(module_database: ConnectionInfo, provider_url: str) -> None:
+    listed = {"fake": ProviderSettings(base_url=provider_url, models=(MODEL,), only_listed=True)}
+    async with serving(settings_for(module_database, provider_url, providers=listed)) as gateway:
+        conversation = await gateway.start_conversation()
+        await gateway.forget()
+        for stream in (False, True):
+            response = await gateway.ask(model="nope", stream=stream)
+            assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
+            body = {"model": "fake/nope", "content": "x", "stream": stream}
+            response = await gateway.api.post(f"/api/conversations/{conversation}/messages", json=body)
+            _assert_problem(response, 404)
+            assert response.json()["code"] == "model_not_found"
+        response = await gateway.api.get("/v1/models/nope")
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
+        assert await gateway.events() == []
+
+
+async def test_a_model_without_a_name(gateway: Gateway) -> None:
     conversation = await gateway.start_conversation()
     await gateway.forget()
-    for name in ("", "x" * 100_000):
-        response = await gateway.ask(model=name)
-        assert response.status_code in (400, 200)
-    assert (await gateway.api.get("/v1/models/none")).status_code == 404
-    assert (await gateway.api.get("/v1/models/none")).json()["error"]["code"] == "model_not_found"
+    assert (await gateway.ask(model="")).status_code == 400
     response = await gateway.api.post(f"/api/conversations/{conversation}/messages", json={"model": "", "content": "x"})
     _assert_problem(response, 400)
+    assert await gateway.events() == []
+
+
+async def test_a_model_with_a_very_long_name(gateway: Gateway, provider: FakeOpenAIServer) -> None:
+    assert (await gateway.ask(model="x" * 100_000)).status_code == 200
+    assert provider.requests[-1].json["model"] == "x" * 100_000
+
+
+async def test_what_is_not_there_says_where_to_look(gateway: Gateway) -> None:
+    """Errors that no code of ours raises tell what to do, too."""
+    for path, told in (("/v1/nothing", "error"), ("/api/nothing", None)):
+        response = await gateway.api.get(path)
+        assert response.status_code == 404
+        body = response.json()[told] if told else response.json()
+        assert body["code"] == "not_found"
+        assert "/docs" in (body["message"] if told else body["detail"])
+    response = await gateway.api.delete("/v1/chat/completions")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert "Allow" in response.json()["error"]["message"]
 
 
 async def test_an_unknown_conversation(gateway: Gateway) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import TupleRow
 
 from send2llm.domain.conversation_events import (
     CompletionInterrupted,
@@ -36,9 +37,12 @@ def test_a_rebuild_from_zero_equals_what_grew_live(
 ) -> None:
     def run(size: int, work: Callable[[], None] = lambda: None) -> None:
         timing = Timing(page_size=size, poll=0.05, linger=0.0)
-        with Projector(migrated, [HistoryProjection()], writer.codec, timing).running():
+        with (
+            Projector(migrated, [HistoryProjection()], writer.codec, timing).running(),
+            psycopg.connect(migrated.dsn, autocommit=True) as onlooker,
+        ):
             work()
-            eventually(lambda: _caught_up(migrated))
+            eventually(lambda: _caught_up(onlooker), 60)
 
     run(1000, lambda: _live(writer, Random(page_size)))
     grown = _dump(migrated)
@@ -74,11 +78,10 @@ def _live(writer: EventWriter, random: Random) -> None:
     writer.write(conversations[0], ConversationClosed())
 
 
-def _caught_up(database: ConnectionInfo) -> bool:
-    with psycopg.connect(database.dsn) as connection:
-        row = connection.execute(
-            "SELECT position = (SELECT max(notification_id) FROM stored_events) FROM projection_checkpoints"
-        ).fetchone()
+def _caught_up(onlooker: psycopg.Connection[TupleRow]) -> bool:
+    row = onlooker.execute(
+        "SELECT position = (SELECT max(notification_id) FROM stored_events) FROM projection_checkpoints"
+    ).fetchone()
     return bool(row and row[0])
 
 

@@ -31,6 +31,7 @@ from send2llm.domain.errors import (
     StreamBroken,
     UnknownModel,
 )
+from send2llm.domain.message import ToolCallPart
 from send2llm.testing.providers import Broken, FakeProvider, Held, answer
 
 REQUESTED = ["started", "message_added", "completion_requested"]
@@ -490,6 +491,18 @@ async def test_a_mistake_of_ours_leaves_no_call_open(streaming):
 
     await house.background.drain(10)
     assert house.last(CompletionInterrupted).reason == "internal_error"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_an_answer_that_cannot_be_stored_leaves_no_call_open(house, streaming):
+    house.provider.script(answer("one two", ToolCallPart("1", "tool", "{}", extras={"no JSON": object()})))
+
+    with pytest.raises(TypeError):
+        await (house.streamed(user("Hi")) if streaming else house.complete(user("Hi")))
+
+    await house.background.drain(10)
+    assert house.last(CompletionInterrupted).reason == "internal_error"
+    assert house.last(CompletionInterrupted).partial_text == ("one two" if streaming else "")
 
 
 async def test_a_provider_that_says_nothing_but_its_role_can_still_be_replaced():

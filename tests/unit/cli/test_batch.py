@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from send2llm.interfaces.cli.send import DEFAULT_CONCURRENCY
 from send2llm.testing.api import Failure, FakeApi
 from send2llm.testing.api_server import FakeApiServer
 
@@ -200,4 +201,5 @@ def test_a_killed_batch_goes_on_where_it_was(run, api: FakeApi, url, two_turns, 
     assert all_answered_once(api, 8)
     assert api.answered == 16
     assert (summary["answers"], summary["failed"]) == (16, [])
-    assert 1 <= summary["replayed"] <= 7
+    # What the killed run still waited for may be answered before the service notices that it is gone.
+    assert 1 <= summary["replayed"] <= 7 + DEFAULT_CONCURRENCY

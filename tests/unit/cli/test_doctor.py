@@ -58,8 +58,9 @@ def test_a_variable_that_makes_readers_lose_events(monkeypatch):
 
 
 def test_the_lock_timeout():
-    assert check_lock_timeout(settings()).verdict == "ok"
-    assert check_lock_timeout(settings(store_wait_seconds=0.5)).verdict == "warn"
+    """The writer's own, whatever the settings say: see ``WriterConnection``."""
+    assert check_lock_timeout(settings()).found == "5 s, tried again for 10 s"
+    assert check_lock_timeout(settings(store_wait_seconds=0.5)).found == "5 s, tried again for 0.5 s"
 
 
 def test_a_database_that_is_not_there(tmp_path):

@@ -80,6 +80,11 @@ def openai(message: str, code: str | None = None, type: str | None = None) -> di
             ),
             ContextLengthExceeded,
         ),  # llama.cpp
+        (
+            500,
+            openai("image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"),
+            RequestRejected,
+        ),  # llama.cpp
         (400, openai("Please reduce the length of the messages or completion."), ContextLengthExceeded),  # Groq
         (
             400,

@@ -71,6 +71,8 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], Kind]] = tuple(
             ),
             ModelNotAvailable,
         ),
+        # llama.cpp's status for it is 500, as if it were worth another try.
+        (r"(image|audio|video) input is not supported", RequestRejected),
     )
 )
 

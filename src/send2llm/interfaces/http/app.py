@@ -58,6 +58,13 @@ def create_app(service: Service) -> Front:
     )
 
 
+_ADVICE = {
+    404: "There is no such endpoint; /docs describes those that there are.",
+    405: "The endpoint does not take this method; the header Allow names those that it takes.",
+}
+"""What the web framework's own errors mean to a caller."""
+
+
 async def _show_error(request: Request, error: Exception) -> Response:
     view = _view(error)
     headers = {name.decode(): value.decode() for name, value in view.headers}
@@ -72,7 +79,8 @@ def _view(error: Exception) -> ErrorView:
     if isinstance(error, StarletteHTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
-        return ErrorView(error.status_code, "invalid_request_error", code, str(error.detail), None, headers)
+        message = _ADVICE.get(error.status_code, str(error.detail))
+        return ErrorView(error.status_code, "invalid_request_error", code, message, None, headers)
     return ErrorView.of(error)
 
 

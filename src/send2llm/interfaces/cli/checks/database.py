@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.errors import EventStoreMisconfigured
+from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
 from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE
@@ -41,16 +42,9 @@ def check_event_store_environment() -> Finding:
 
 
 def check_lock_timeout(settings: Settings) -> Finding:
-    """Whether appends give up on a lock that nobody releases; the library counts in whole seconds."""
-    seconds = int(settings.store_wait_seconds)
-    if seconds < 1:
-        return Finding(
-            "lock timeout",
-            "warn",
-            f"store_wait_seconds is {settings.store_wait_seconds:g}: appends wait for locks without end",
-            "Set store_wait_seconds to 1 or more.",
-        )
-    return Finding("lock timeout", "ok", f"{seconds} s")
+    """How long appends wait for a lock that nobody releases."""
+    one_try = GroupCommitOptions().lock_timeout
+    return Finding("lock timeout", "ok", f"{one_try:g} s, tried again for {settings.store_wait_seconds:g} s")
 
 
 def check_database(settings: Settings, data_dir: Path) -> Iterator[Finding]:
