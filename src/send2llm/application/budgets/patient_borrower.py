@@ -46,14 +46,14 @@ class PatientBorrower:
             try:
                 return await self._borrowed(plan, purse, hold_id, most, least)
             except BudgetExceeded as error:
-                purse.refusal = Refusal(least, self._clock.monotonic() + REFUSAL_LASTS, error.shortfall)
+                purse.refusal = Refusal(pico_dollars(error.shortfall.left_usd), self._clock.monotonic() + REFUSAL_LASTS, error.shortfall)
                 self._observer.call_refused(error)
                 await self._lender.note_exhaustion(plan, purse, least)
                 raise
 
     def _refuse_again(self, purse: Purse, least: int) -> None:
         refusal = purse.refusal
-        if refusal is not None and refusal.needed <= least and self._clock.monotonic() < refusal.until:
+        if refusal is not None and refusal.left < least and self._clock.monotonic() < refusal.until:
             error = BudgetExceeded(refusal.lacking)
             self._observer.call_refused(error)
             raise error

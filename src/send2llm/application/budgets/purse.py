@@ -82,9 +82,9 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The budget's last no: whoever needs at least as much gets the same answer until ``until`` (monotonic)."""
+    """The budget's last no: whoever needs more than was ``left`` gets the same answer until ``until`` (monotonic)."""
 
-    needed: int
+    left: int
     until: float
     lacking: Shortfall
 
