@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     # By name: the script and its options.
     "gateway": ("gateway.py",),
+    "budgets": ("budgets.py",),
     "where": ("where.py",),
     "where-stream": ("where.py", "--stream"),
     "turns": ("turns.py",),

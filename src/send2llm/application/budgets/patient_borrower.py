@@ -46,7 +46,8 @@ class PatientBorrower:
             try:
                 return await self._borrowed(plan, purse, hold_id, most, least)
             except BudgetExceeded as error:
-                purse.refusal = Refusal(pico_dollars(error.shortfall.left_usd), self._clock.monotonic() + REFUSAL_LASTS, error.shortfall)
+                until = self._clock.monotonic() + REFUSAL_LASTS
+                purse.refusal = Refusal(pico_dollars(error.shortfall.left_usd), until, error.shortfall)
                 self._observer.call_refused(error)
                 await self._lender.note_exhaustion(plan, purse, least)
                 raise

@@ -97,8 +97,7 @@ class ErrorView:
         for kind, status, type_ in _STATUSES:
             if isinstance(error, kind):
                 code, param = getattr(error, "code", type_), getattr(error, "param", None)
-                budget = _numbers(error.shortfall) if isinstance(error, BudgetExceeded) else None
-                return cls(status, type_, code, str(error), param, _headers(error), budget)
+                return cls(status, type_, code, str(error), param, _headers(error), _budget(error))
         return cls(500, "server_error", "internal_error", UNEXPECTED, None, ())
 
     def openai(self) -> bytes:
@@ -151,7 +150,10 @@ def _until(end: datetime | None) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"retry-after", b"%d" % max(1, ceil((end - datetime.now(UTC)).total_seconds()))),)
 
 
-def _numbers(shortfall: Shortfall) -> dict[str, object]:
-    """As JSON holds them: money as text, so that nobody's parser rounds it."""
+def _budget(error: Exception) -> dict[str, object] | None:
+    """The numbers of a refusal as JSON holds them: money as text, so that nobody's parser rounds it."""
+    shortfall: Shortfall | None = getattr(error, "shortfall", None)
+    if shortfall is None:
+        return None
     values = {field.name: getattr(shortfall, field.name) for field in fields(shortfall)}
     return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in values.items()}
