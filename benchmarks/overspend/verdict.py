@@ -65,6 +65,7 @@ def judge(stage: Stage, results: Sequence[Result], caps: dict[str, str], cap: De
             _percent(median(one.committed for one in first.values())) if first else "-"
         ),
         "budgets that refused": len(first),
+        "answer p50, s": round(median([one.seconds for one in results if one.kind == "answered"] or [0.0]), 2),
         "refusal p50, s": round(median(one.seconds for one in refused), 2) if refused else "-",
         "refusal max, s": round(max(one.seconds for one in refused), 2) if refused else "-",
         "budget events": appends,

@@ -12,11 +12,11 @@ from send2llm.domain.errors import BudgetExceeded
 from send2llm.domain.pico_dollars import dollars, pico_dollars
 from send2llm.domain.shortfall import Shortfall
 
-FIRST_PAUSE = 0.03
-LONGEST_PAUSE = 0.25
-"""Seconds between two looks for money that came home."""
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 0.8
+"""Seconds between two looks for money that came home; each costs a question to the database."""
 
-REFUSAL_LASTS = 0.5
+REFUSAL_LASTS = 1.0
 """Seconds for which a no is given again without asking: a storm of calls does not become one of questions."""
 
 
@@ -35,16 +35,17 @@ class PatientBorrower:
     async def hold(self, plan: BudgetPlan, purse: Purse, hold_id: str, most: int, least: int) -> Slice:
         """A slice from which ``hold_id`` holds ``most``; less, but at least ``least``, where that cannot be had.
 
-        Raises ``BudgetExceeded``, at the latest after the policy's ``recall`` seconds (and those of others who came
-        first); ``BudgetPeriodIsClosed``, ``StaleBudget``, ``StoreUnavailable``.
+        Raises ``BudgetExceeded``, at the latest after the policy's ``recall`` seconds, those in which others had their
+        turn included; ``BudgetPeriodIsClosed``, ``StaleBudget``, ``StoreUnavailable``.
         """
+        deadline = self._clock.monotonic() + self._policy.recall
         async with purse.lock:
             found = purse.take(hold_id, most)
             if found is not None:
                 return found
             self._refuse_again(purse, least)
             try:
-                return await self._borrowed(plan, purse, hold_id, most, least)
+                return await self._borrowed(plan, purse, hold_id, most, least, deadline)
             except BudgetExceeded as error:
                 until = self._clock.monotonic() + REFUSAL_LASTS
                 purse.refusal = Refusal(pico_dollars(error.shortfall.left_usd), until, error.shortfall)
@@ -59,8 +60,9 @@ class PatientBorrower:
             self._observer.call_refused(error)
             raise error
 
-    async def _borrowed(self, plan: BudgetPlan, purse: Purse, hold_id: str, most: int, least: int) -> Slice:
-        deadline = self._clock.monotonic() + self._policy.recall
+    async def _borrowed(
+        self, plan: BudgetPlan, purse: Purse, hold_id: str, most: int, least: int, deadline: float
+    ) -> Slice:
         pause = FIRST_PAUSE
         while True:
             try:
