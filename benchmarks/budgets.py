@@ -18,12 +18,12 @@ SCOPES = ({}, {"provider": PROVIDER}, {"provider": PROVIDER, "model": "instant"}
 LIMIT = "1000000"
 
 
-def define(service: RunningService) -> list[str]:
-    """Set the three budgets; their ids."""
+def define(service: RunningService, number: int) -> list[str]:
+    """Set so many of the budgets; their ids."""
     with _client(service) as client:
         return [
             client.post("/api/budgets", json={"scope": scope, "limit_usd": LIMIT, "period": "month"}).json()["id"]
-            for scope in SCOPES
+            for scope in SCOPES[:number]
         ]
 
 
@@ -42,22 +42,35 @@ def main() -> None:
     options = figures.parser(__doc__)
     options.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options.add_argument("--turns", type=int, default=3)
+    options.add_argument("--budgets", type=int, default=3, choices=(1, 2, 3), help="that cover each call")
     options.add_argument("--scenario", default="json-c32")
     given = options.parse_args()
-    rows: dict[str, list[figures.Row]] = {"none": [], "three": []}
+    rows: dict[str, list[figures.Row]] = {"off": [], "on": []}
     with running_service() as service:
         measurement = Measurement(service, given.seconds, tries=1)
         scenario = Scenario(given.scenario)
         for _ in range(given.turns):
-            rows["none"].append(measurement.row(scenario))
-            budgets = define(service)
-            rows["three"].append(measurement.row(scenario))
+            rows["off"].append(measurement.row(scenario))
+            budgets = define(service, given.budgets)
+            rows["on"].append(measurement.row(scenario))
             retire(service, budgets)
         holds = service.count("allowance.hold_taken")
+        grants = service.count("budget.allowance_granted")
     told = [{"budgets": name, **row} for name, measured in rows.items() for row in measured]
-    figures.tell("Calls without budgets, and with three", told, given.figures)
-    calls = {name: median(float(str(row["calls_per_s"])) for row in measured) for name, measured in rows.items()}
-    print(f"with three budgets {calls['three'] / calls['none']:.1%} of the calls a second; holds stored: {holds:,}")
+    figures.tell(f"Calls without budgets, and with {given.budgets} of them", told, given.figures)
+    pairs = list(zip(rows["off"], rows["on"], strict=True))
+    calls = median(float(str(on["calls_per_s"])) / float(str(off["calls_per_s"])) for off, on in pairs)
+    cpu = median(_cpu(on) / _cpu(off) for off, on in pairs)
+    print(
+        f"with budgets ({given.budgets}): {calls:.1%} of the calls a second, {cpu:.1%} of the service's processor time"
+    )
+    print(f"holds stored: {holds:,}, slices lent: {grants:,}")
+
+
+def _cpu(row: figures.Row) -> float:
+    """The service's processor time for a call, in that of the load: so that a machine that slows down slows both."""
+    service = sum(float(str(row[f"{part}_cpu_s_per_1k"])) for part in ("worker", "projector"))
+    return service / float(str(row["load_cpu_s_per_1k"]))
 
 
 if __name__ == "__main__":

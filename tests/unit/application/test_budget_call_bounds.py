@@ -11,7 +11,7 @@ from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import CannotBound, PriceUnknown
 from send2llm.domain.message import Message, TextPart
-from send2llm.domain.money import Price, Rate
+from send2llm.domain.money import Price, Rate, Tier
 from send2llm.domain.pico_dollars import dollars, pico_dollars
 from send2llm.domain.upper_bound import allowances_for, most_cost
 
@@ -75,5 +75,35 @@ def test_less_money_buys_shorter_answers(limit, choices, more):
     shorter = bound.within(bound.least + more)
     assert bound.least <= shorter.most <= min(bound.most, bound.least + more)
     assert shorter.output_limit <= limit
-    one_more = pico_dollars(bound.cost.cost(shorter.output_limit + 1))
+    one_more = bound.cost.cost(shorter.output_limit + 1)
     assert shorter.output_limit == limit or one_more > bound.least + more  # it is as long as it can be
+
+
+AMOUNTS = st.decimals(0, 100, places=9, allow_nan=False)
+
+
+@given(AMOUNTS, AMOUNTS, st.none() | AMOUNTS, AMOUNTS, st.integers(1, 3), st.text(max_size=30))
+def test_integers_come_to_what_the_exact_price_does(input_usd, output_usd, cache_usd, per_request, choices, text):
+    price = Price("p", Rate(input_usd), Rate(output_usd), cache_usd and Rate(cache_usd), None, per_request)
+    asked = Parameters(max_output_tokens=50, choices=choices)
+
+    class Prices:
+        def price(self, provider: str, model: str) -> Price:
+            return price
+
+    bound = CallBounds(Prices(), BudgetPolicy()).of("p", "m", said(text), asked)
+    exact = pico_dollars(most_cost(price, said(text).messages, asked, allowances=allowances_for("m")))
+    assert (0 if bound is None else bound.most) == exact
+
+
+def test_a_price_that_depends_on_the_request_is_bounded_as_well():
+    tiers = (Tier(1_000, Decimal(6)),)
+    price = Price("p", Rate(Decimal(3), tiers), Rate(Decimal(15)), Rate(Decimal(1)), Rate(Decimal(4)))
+    asked = Parameters(max_output_tokens=50)
+
+    class Prices:
+        def price(self, provider: str, model: str) -> Price:
+            return price
+
+    bound = CallBounds(Prices(), BudgetPolicy()).of("p", "m", said("Hi"), asked)
+    assert dollars(bound.most) == most_cost(price, said("Hi").messages, asked, allowances=allowances_for("m"))

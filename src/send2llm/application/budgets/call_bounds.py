@@ -11,18 +11,21 @@ from send2llm.application.ports import PriceBook
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import PriceUnknown
 from send2llm.domain.message import Message
-from send2llm.domain.money import Price
-from send2llm.domain.pico_dollars import dollars, pico_dollars
+from send2llm.domain.money import Price, Rate
 from send2llm.domain.upper_bound import (
     Allowances,
     CostBound,
+    FlatRates,
     allowances_for,
+    is_flat,
     most_input_tokens,
     most_message_tokens,
     output_limit,
 )
 
 _REMEMBERED = 10_000
+
+FREE = FlatRates(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,16 @@ class CallBound:
     @cached_property
     def most(self) -> int:
         """All that the attempt can cost."""
-        return pico_dollars(self.cost.cost(self.output_limit))
+        return self.cost.cost(self.output_limit)
 
     @cached_property
     def least(self) -> int:
         """What it can cost with the shortest answers that are worth asking for; with less it is refused."""
-        return pico_dollars(self.cost.cost(self.least_output_limit))
+        return self.cost.cost(self.least_output_limit)
 
     def within(self, amount: int) -> "CallBound":
         """The same with shorter answers, so that it costs no more than ``amount``, which is at least ``least``."""
-        affordable = self.cost.output_limit_within(dollars(amount))
+        affordable = self.cost.output_limit_within(amount)
         return replace(self, output_limit=max(self.least_output_limit, min(self.output_limit, affordable)))
 
 
@@ -69,6 +72,8 @@ class CallBounds:
         self._policy = policy
         self._said: OrderedDict[tuple[UUID, object], tuple[int, int]] = OrderedDict()
         self._families: dict[str, Allowances] = {}
+        self._flat: dict[int, tuple[Price, FlatRates | None]] = {}
+        """By the id of a price, which is kept with its rates so that no other gets that id."""
 
     def of(self, provider: str, model: str, transcript: Transcript, parameters: Parameters) -> CallBound | None:
         """The bound for a call; ``None`` when it costs nothing, or nobody knows what and that is allowed.
@@ -80,7 +85,8 @@ class CallBounds:
             if self._policy.unknown_price == "allow":
                 return None
             raise PriceUnknown(provider, model)
-        if _is_free(price):
+        rates = self._rates(price)
+        if rates is FREE:
             return None
         family = self._family(model)
         new = transcript.messages[transcript.stored :]
@@ -88,8 +94,21 @@ class CallBounds:
         input_tokens = most_input_tokens(new, parameters, family, said_tokens=said_tokens)
         asked = output_limit(parameters)
         limit = self._policy.output_tokens if asked is None else asked
-        cost = CostBound.of(price, transcript.messages, parameters, input_tokens)
+        if rates is None:  # it depends on the request
+            cost = CostBound.of(price, transcript.messages, parameters, input_tokens)
+        else:
+            cost = CostBound(rates, input_tokens, parameters.choices)
         return CallBound(cost, limit, min(limit, self._policy.least_output_tokens))
+
+    def _rates(self, price: Price) -> FlatRates | None:
+        """The rates of a flat price, ``FREE`` for one that never costs anything; ``None`` for any other."""
+        known = self._flat.get(id(price))
+        if known is not None and known[0] is price:
+            return known[1]
+        rates = FREE if _is_free(price) else FlatRates.of(_flattened(price)) if is_flat(price) else None
+        if len(self._flat) < _REMEMBERED:
+            self._flat[id(price)] = (price, rates)
+        return rates
 
     def _said_tokens(self, transcript: Transcript, family: Allowances) -> int:
         """The most tokens of the stored messages; only what was not counted before is looked at."""
@@ -120,3 +139,9 @@ def _is_free(price: Price) -> bool:
     return price.per_request == 0 and all(
         rate is None or (rate.usd == 0 and all(tier.usd == 0 for tier in rate.tiers)) for rate in rates
     )
+
+
+def _flattened(price: Price) -> Price:
+    """A flat price by its dearest kind of input: any token of a prompt may come from the cache, or not."""
+    cached = price.cache_read.usd if price.cache_read is not None else price.input.usd
+    return replace(price, input=Rate(max(price.input.usd, cached)), cache_read=None)

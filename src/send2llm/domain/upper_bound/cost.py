@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from typing import Self
 
 from send2llm.domain.completion import Parameters, Usage
@@ -21,31 +21,68 @@ LONG_CACHE_WRITE = Decimal("1.6")
 
 _MILLION = Decimal(1_000_000)
 _FLOOR = Context(prec=60, rounding=ROUND_FLOOR)
+_CEILING = Context(prec=60, rounding=ROUND_CEILING)
+
+
+@dataclass(frozen=True, slots=True)
+class FlatRates:
+    """A flat price in integers, so that a bound costs a microsecond: 10^-18 US dollars for each token, and request.
+
+    Rounded up where a price has more digits than that.
+    """
+
+    input: int
+    output: int
+    request: int
+
+    @classmethod
+    def of(cls, price: Price) -> Self:
+        """The rates of a price without tiers."""
+        return cls(
+            _atto_dollars(price.input.usd, 12),
+            _atto_dollars(price.output.usd, 12),
+            _atto_dollars(price.per_request, 18),
+        )
+
+
+_ATTO_PER_PICO = 10**6
+
+
+def _atto_dollars(usd: Decimal, digits: int) -> int:
+    with localcontext(_CEILING):
+        return int(usd.scaleb(digits).to_integral_value(ROUND_CEILING))
 
 
 @dataclass(frozen=True, slots=True)
 class CostBound:
-    """The most that one request can cost, by how long its answers may be.
+    """The most that one request can cost, in whole pico-dollars, by how long its answers may be.
 
-    No usage with at most ``input_tokens`` exceeds the flat ``price``.
+    No usage with at most ``input_tokens`` exceeds the flat ``rates``.
     """
 
-    price: Price
+    rates: FlatRates
     input_tokens: int
     choices: int
 
     @classmethod
     def of(cls, price: Price, messages: Iterable[Message], parameters: Parameters, input_tokens: int) -> Self:
         """The bound for a request with at most ``input_tokens``, as ``most_input_tokens`` counts them."""
-        return cls(_dearest(price, messages, parameters, input_tokens), input_tokens, parameters.choices)
+        dearest = _dearest(price, messages, parameters, input_tokens)
+        return cls(FlatRates.of(dearest), input_tokens, parameters.choices)
 
-    def cost(self, output_limit: int) -> Decimal:
-        """The most US dollars if each answer has at most ``output_limit`` tokens."""
-        return self.price.cost(Usage(self.input_tokens, output_limit * self.choices))
+    def cost(self, output_limit: int) -> int:
+        """The most that it costs if each answer has at most ``output_limit`` tokens."""
+        rates = self.rates
+        atto = rates.request + self.input_tokens * rates.input + output_limit * self.choices * rates.output
+        return -(-atto // _ATTO_PER_PICO)
 
-    def output_limit_within(self, amount: Decimal) -> int:
-        """The longest answers, in tokens of each, that ``amount`` (USD) is sure to pay for; 0 if none."""
-        return _affordable(self.price, self.input_tokens, self.choices, amount)
+    def output_limit_within(self, amount: int) -> int:
+        """The longest answers, in tokens of each, that ``amount`` is sure to pay for; 0 if none."""
+        rest = amount * _ATTO_PER_PICO - self.rates.request - self.input_tokens * self.rates.input
+        if rest < 0:
+            return 0
+        each = self.rates.output * self.choices
+        return UNLIMITED_OUTPUT_TOKENS if each == 0 else min(UNLIMITED_OUTPUT_TOKENS, rest // each)
 
 
 def output_limit(parameters: Parameters, model_limit: int | None = None) -> int | None:
@@ -86,8 +123,7 @@ def most_cost(
         )
     if input_tokens is None:
         input_tokens = most_input_tokens(messages, parameters, allowances)
-    bound = CostBound.of(price, messages, parameters, input_tokens)
-    return bound.price.cost(Usage(input_tokens, output_tokens))
+    return _dearest(price, messages, parameters, input_tokens).cost(Usage(input_tokens, output_tokens))
 
 
 def affordable_output_tokens(
@@ -110,7 +146,8 @@ def affordable_output_tokens(
         input_tokens = most_input_tokens(messages, parameters, allowances)
     limit = output_limit(parameters, model_limit)
     longest = UNLIMITED_OUTPUT_TOKENS if limit is None else limit
-    tokens = min(longest, CostBound.of(price, messages, parameters, input_tokens).output_limit_within(amount))
+    dearest = _dearest(price, messages, parameters, input_tokens)
+    tokens = min(longest, _affordable(dearest, input_tokens, parameters.choices, amount))
     return tokens if tokens >= min(floor, longest) else 0
 
 
@@ -147,6 +184,13 @@ def _dearest(price: Price, messages: Iterable[Message], parameters: Parameters, 
 
 def _highest(rate: Rate, input_tokens: int) -> Decimal:
     return max(rate.usd, *(tier.usd for tier in rate.tiers if tier.above < input_tokens), ZERO)
+
+
+def is_flat(price: Price) -> bool:
+    """Whether no request of any length, however it is cached, can make the price another one."""
+    return price.cache_write is None and not any(
+        rate is not None and rate.tiers for rate in (price.input, price.output, price.cache_read)
+    )
 
 
 def _is_cached_for_long(messages: Iterable[Message], parameters: Parameters) -> bool:
