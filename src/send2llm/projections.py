@@ -1,20 +1,19 @@
 """What a projection is written with. The built-in projections use nothing else.
 
 ``Projection`` is the contract; ``send2llm.application.projections`` explains it. ``table_name`` names the tables.
-``conversation_id_of`` and ``allowance_id_of`` read an event's stream. ``copy_rows`` and ``replace_rows`` write many
-rows in a statement or two.
+``conversation_id_of`` reads an event's stream. ``copy_rows`` and ``replace_rows`` write many rows in a statement or
+two.
 """
 
 from send2llm.application.context import Metadata, RecordedEvent
 from send2llm.application.projections import Projection, table_name
-from send2llm.infrastructure.event_store.streams import allowance_of as allowance_id_of, conversation_id_of
+from send2llm.infrastructure.event_store.streams import conversation_id_of
 from send2llm.infrastructure.projections.bulk import copy_rows, replace_rows
 
 __all__ = [
     "Metadata",
     "Projection",
     "RecordedEvent",
-    "allowance_id_of",
     "conversation_id_of",
     "copy_rows",
     "replace_rows",

@@ -211,6 +211,7 @@ class Intents:
             price_version=price.version if price else None,
             hold_usd=hold.amount_usd if hold else None,
             output_limit=hold.output_limit if hold else None,
+            paid_by=hold.paid_by if hold else (),
             passed_over=admitted.passed_over,
             idempotency_key=command.idempotency_key,
         )

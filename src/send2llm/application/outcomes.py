@@ -376,4 +376,6 @@ def _attempt(number: int, following: Following | None) -> Attempt | None:
     if following is None:
         return None
     candidate, hold = following.candidate, following.hold
-    return Attempt(number, candidate.provider, candidate.model, hold.amount_usd if hold else None)
+    if hold is None:
+        return Attempt(number, candidate.provider, candidate.model)
+    return Attempt(number, candidate.provider, candidate.model, hold.amount_usd, hold.paid_by)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from send2llm.domain.completion import Answer, Parameters, Usage
 from send2llm.domain.message import JsonObject, Message, no_extras
-from send2llm.domain.routing import Attempt, Decision, PassedOver
+from send2llm.domain.routing import Attempt, Decision, PaidBy, PassedOver
 from send2llm.domain.shortfall import Shortfall
 
 InterruptionReason = Literal[
@@ -38,8 +38,8 @@ class CompletionRequested:
 
     ``provider`` and ``model`` are the first candidate of ``decision`` that is not ``passed_over``.
     ``price_version`` names the prices in force, ``None`` if the model has none. ``hold_usd`` is the most that the
-    first attempt can cost, when budgets set it aside, and ``output_limit`` the most tokens that each answer may
-    then have. ``process`` is the running process that works on it: when that is gone, so is the call.
+    first attempt can cost, when the budgets in ``paid_by`` set it aside, and ``output_limit`` the most tokens that each
+    answer may then have. ``process`` is the running process that works on it: when that is gone, so is the call.
     """
 
     completion_id: UUID
@@ -53,6 +53,7 @@ class CompletionRequested:
     price_version: str | None = None
     hold_usd: Decimal | None = None
     output_limit: int | None = None
+    paid_by: tuple[PaidBy, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     idempotency_key: str | None = None
 

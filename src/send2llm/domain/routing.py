@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from send2llm.domain.errors import UnknownModel
 
@@ -25,13 +26,22 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class PaidBy:
+    """The period of a budget that pays for an attempt."""
+
+    budget_id: UUID
+    period_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One question to one provider: its ``number`` in the call, from 1, and what budgets set aside for it."""
+    """One question to one provider: its ``number`` in the call, from 1, and what each of the budgets set aside."""
 
     number: int
     provider: str
     model: str
     hold_usd: Decimal | None = None
+    paid_by: tuple[PaidBy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

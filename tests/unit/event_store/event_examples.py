@@ -37,7 +37,7 @@ from send2llm.domain.message import (
     ToolCallPart,
     ToolResultPart,
 )
-from send2llm.domain.routing import Attempt, Candidate, Decision, PassedOver
+from send2llm.domain.routing import Attempt, Candidate, Decision, PaidBy, PassedOver
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
@@ -106,6 +106,7 @@ EXAMPLES = {
             price_version="genai-prices 0.2.3",
             hold_usd=Decimal("0.012345678901"),
             output_limit=80,
+            paid_by=(PaidBy(UUID("0192e4a0-0000-7000-8000-0000000000b1"), "2026-11"),),
             passed_over=(PassedOver("azure", "gpt-4o", "budget_exceeded", "The call may cost 1 USD."),),
             idempotency_key="order-66",
         ),
@@ -132,7 +133,9 @@ EXAMPLES = {
             duration=0.25,
             cost_usd=Decimal("0.012345678901"),
             assumed="the provider may have charged",
-            next_attempt=Attempt(3, "local", "m", Decimal("0.0001")),
+            next_attempt=Attempt(
+                3, "local", "m", Decimal("0.0001"), (PaidBy(UUID("0192e4a0-0000-7000-8000-0000000000b1"), "2026-11"),)
+            ),
         ),
         AttemptFailed(
             completion_id=COMPLETION,

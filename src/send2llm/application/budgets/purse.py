@@ -15,6 +15,7 @@ from send2llm.application.ports import AllowanceHold
 from send2llm.domain.allowance_events import HoldTaken
 from send2llm.domain.budget_period import Period
 from send2llm.domain.pico_dollars import dollars
+from send2llm.domain.routing import PaidBy
 from send2llm.domain.shortfall import Shortfall
 
 
@@ -170,6 +171,11 @@ class CallHold:
     def left_usd(self) -> Decimal:
         """The least that any of the budgets has left, as far as this process knows; US dollars."""
         return dollars(min(max(0, part.purse.left) + part.purse.free for part in self.parts))
+
+    @property
+    def paid_by(self) -> tuple[PaidBy, ...]:
+        """The budgets and their periods."""
+        return tuple([PaidBy(part.purse.budget_id, part.purse.period.key) for part in self.parts])
 
     def events(self, conversation_id: UUID) -> list[AllowanceHold]:
         """What is to be stored, in each allowance, together with the intent."""

@@ -1,9 +1,11 @@
-"""The cost ledger: every attempt with its usage and cost, and what budgets held for it."""
+"""The cost ledger: every attempt with its usage and cost, and how budgets are used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, any_, literal, select
+from sqlalchemy.dialects.postgresql import insert
 
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -13,8 +15,8 @@ from send2llm.domain.conversation_events import (
     CompletionRequested,
 )
 from send2llm.infrastructure.read_models import cost_ledger_tables
-from send2llm.infrastructure.read_models.cost_ledger_rows import AttemptKey, CostLedgerRows, Row
-from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, holds
+from send2llm.infrastructure.read_models.cost_ledger_rows import AttemptKey, CostLedgerRows, Row, UseKey
+from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, uses
 from send2llm.projections import RecordedEvent, copy_rows, replace_rows
 
 TOPICS = frozenset(
@@ -24,13 +26,15 @@ TOPICS = frozenset(
         "conversation.completion_received",
         "conversation.completion_failed",
         "conversation.completion_interrupted",
-        "allowance.hold_taken",
     }
 )
 
 
+_ROWS_A_STATEMENT = 5_000  # with five parameters each; a statement takes 65,535
+
+
 class CostLedgerProjection:
-    """Folds calls and holds into the tables of ``cost_ledger_tables``: one read and four writes a batch."""
+    """Folds calls into the tables of ``cost_ledger_tables``: one read and four writes a batch, however long."""
 
     name = cost_ledger_tables.NAME
     version = cost_ledger_tables.VERSION
@@ -44,7 +48,7 @@ class CostLedgerProjection:
             rows.apply(recorded)
         replace_rows(connection, attempts, [rows.attempts[key] for key in known])
         copy_rows(connection, attempts, [row for key, row in rows.attempts.items() if key not in known])
-        copy_rows(connection, holds, rows.holds)
+        _add_uses(connection, rows.uses)
 
 
 def _begun_before(events: Sequence[RecordedEvent]) -> set[UUID]:
@@ -70,3 +74,18 @@ def _load(connection: Connection, calls: set[UUID]) -> dict[AttemptKey, Row]:
     wanted = literal(list(calls), ARRAY(attempts.c.completion_id.type))
     found = connection.execute(select(attempts).where(attempts.c.completion_id == any_(wanted))).mappings()
     return {(row["completion_id"], row["attempt"]): dict(row) for row in found}
+
+
+def _add_uses(connection: Connection, changes: Mapping[UseKey, Sequence[Decimal]]) -> None:
+    rows = [
+        {"budget_id": budget_id, "period_key": period_key, "minute": minute, "held_usd": held, "spent_usd": spent}
+        for (budget_id, period_key, minute), (held, spent) in sorted(changes.items())
+    ]
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        _add(connection, rows[start : start + _ROWS_A_STATEMENT])
+
+
+def _add(connection: Connection, rows: Sequence[Row]) -> None:
+    new = insert(uses).values(rows)
+    added = {name: uses.c[name] + new.excluded[name] for name in ("held_usd", "spent_usd")}
+    connection.execute(new.on_conflict_do_update(index_elements=list(uses.primary_key.columns), set_=added))

@@ -1,10 +1,12 @@
 """What each event means for the cost ledger: a fold over plain rows, with no database in it."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from send2llm.domain.allowance_events import HoldTaken
 from send2llm.domain.completion import Usage
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -16,12 +18,13 @@ from send2llm.domain.conversation_events import (
 from send2llm.domain.money import ZERO
 from send2llm.domain.routing import Attempt
 from send2llm.infrastructure.read_models.cost_ledger_tables import USAGE_FIELDS
-from send2llm.projections import RecordedEvent, allowance_id_of, conversation_id_of
+from send2llm.projections import RecordedEvent, conversation_id_of
 
 Row = dict[str, Any]
 """A row of a table by its columns."""
 
 AttemptKey = tuple[UUID, int]
+UseKey = tuple[UUID, str, datetime]
 
 _NO_USAGE: Row = dict.fromkeys(USAGE_FIELDS)
 
@@ -34,24 +37,24 @@ class CostLedgerRows:
     """
 
     attempts: dict[AttemptKey, Row] = field(default_factory=dict)
-    holds: list[Row] = field(default_factory=list)
+    uses: defaultdict[UseKey, list[Decimal]] = field(default_factory=lambda: defaultdict(lambda: [ZERO, ZERO]))
+    """What is held more, and what is spent more, by budget, period and minute."""
 
     def apply(self, recorded: RecordedEvent) -> None:
         """Fold one event."""
         match recorded.event:
             case CompletionRequested() as event:
-                first = Attempt(1, event.provider, event.model, event.hold_usd)
+                first = Attempt(1, event.provider, event.model, event.hold_usd, event.paid_by)
                 self._begin(recorded, event.completion_id, first)
             case AttemptFailed() as event:
                 self._attempt_failed(recorded, event)
             case CompletionReceived() as event:
-                self._end(recorded, event.completion_id, event.attempts, "received", None, event)
+                self._answered(recorded, event, event.attempts, "received", None)
             case CompletionInterrupted() as event:
-                self._end(recorded, event.completion_id, event.attempts, "interrupted", event.reason, event)
+                self._answered(recorded, event, event.attempts, "interrupted", event.reason)
             case CompletionFailed() as event:
-                self._give_up(recorded, event)
-            case HoldTaken() as event:
-                self._hold(recorded, event)
+                # An attempt that was about to be made never was.
+                self._end(recorded, (event.completion_id, event.attempts + 1), ZERO, status="failed", error=event.error)
 
     def _begin(self, recorded: RecordedEvent, completion_id: UUID, attempt: Attempt) -> None:
         metadata = recorded.metadata
@@ -68,6 +71,7 @@ class CostLedgerRows:
             **_NO_USAGE,
             "usage_estimated": False,
             "hold_usd": attempt.hold_usd,
+            "paid_by": [[str(paying.budget_id), paying.period_key] for paying in attempt.paid_by],
             "cost_usd": None,
             "assumed": None,
             "price_version": None,
@@ -75,62 +79,60 @@ class CostLedgerRows:
             "ended_at": None,
             "position": recorded.position,
         }
+        self._use(recorded, completion_id, attempt.number, held=attempt.hold_usd or ZERO)
 
     def _attempt_failed(self, recorded: RecordedEvent, event: AttemptFailed) -> None:
-        failed = self.attempts.get((event.completion_id, event.attempt))
-        if failed is not None:
-            failed.update(
-                status="failed",
-                error=event.error,
-                cost_usd=ZERO if event.cost_usd is None else event.cost_usd,
-                assumed=event.assumed or None,
-                ended_at=recorded.metadata.occurred_at,
-            )
+        self._end(
+            recorded,
+            (event.completion_id, event.attempt),
+            ZERO if event.cost_usd is None else event.cost_usd,
+            status="failed",
+            error=event.error,
+            assumed=event.assumed or None,
+        )
         if event.next_attempt is not None:
             self._begin(recorded, event.completion_id, event.next_attempt)
 
-    def _end(
+    def _answered(
         self,
         recorded: RecordedEvent,
-        completion_id: UUID,
+        event: CompletionReceived | CompletionInterrupted,
         attempt: int,
         status: str,
         error: str | None,
-        event: CompletionReceived | CompletionInterrupted,
     ) -> None:
-        ended = self.attempts.get((completion_id, attempt))
-        if ended is None:
-            return
         usage = event.reported_usage or event.estimated_usage
-        ended.update(
+        self._end(
+            recorded,
+            (event.completion_id, attempt),
+            event.cost_usd,
             status=status,
             error=error,
             **_usage(usage),
             usage_estimated=usage is not None and event.reported_usage is None,
-            cost_usd=event.cost_usd,
             assumed=event.assumed or None,
             price_version=event.price_version,
-            ended_at=recorded.metadata.occurred_at,
         )
 
-    def _give_up(self, recorded: RecordedEvent, event: CompletionFailed) -> None:
-        """An attempt that was about to be made never was."""
-        waiting = self.attempts.get((event.completion_id, event.attempts + 1))
-        if waiting is not None:
-            waiting.update(status="failed", error=event.error, cost_usd=ZERO, ended_at=recorded.metadata.occurred_at)
+    def _end(self, recorded: RecordedEvent, key: AttemptKey, cost: Decimal | None, **known: object) -> None:
+        ended = self.attempts.get(key)
+        if ended is None:
+            return
+        first = ended["ended_at"] is None
+        # Written off because its process seemed gone, and answered after all: the first ending does not count.
+        before = ZERO if first else ended["cost_usd"] or ZERO
+        held = -(ended["hold_usd"] or ZERO) if first else ZERO
+        ended.update(known, cost_usd=cost, ended_at=recorded.metadata.occurred_at)
+        self._use(recorded, *key, held=held, spent=(cost or ZERO) - before)
 
-    def _hold(self, recorded: RecordedEvent, event: HoldTaken) -> None:
-        self.holds.append(
-            {
-                "completion_id": event.completion_id,
-                "attempt": event.attempt,
-                "budget_id": event.budget_id,
-                "period_key": event.period_key,
-                "allowance_id": allowance_id_of(recorded.stream),
-                "amount_usd": event.amount_usd,
-                "at": recorded.metadata.occurred_at,
-            }
-        )
+    def _use(
+        self, recorded: RecordedEvent, completion_id: UUID, attempt: int, *, held: Decimal, spent: Decimal = ZERO
+    ) -> None:
+        minute = recorded.metadata.occurred_at.replace(second=0, microsecond=0)
+        for budget_id, period_key in self.attempts[completion_id, attempt]["paid_by"]:
+            change = self.uses[UUID(budget_id), period_key, minute]
+            change[0] += held
+            change[1] += spent
 
 
 def _usage(usage: Usage | None) -> Row:

@@ -5,7 +5,21 @@ Amounts are exact US dollars. Tokens are those that the provider reported, or th
 
 from dataclasses import fields
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, Numeric, Table, Text, Uuid, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 
 from send2llm.domain.completion import Usage
 from send2llm.projections import table_name
@@ -32,6 +46,7 @@ attempts = Table(
     *(Column(name, BigInteger) for name in USAGE_FIELDS),
     Column("usage_estimated", Boolean, nullable=False),
     Column("hold_usd", Numeric),
+    Column("paid_by", JSON, nullable=False),
     Column("cost_usd", Numeric),
     Column("assumed", Text),
     Column("price_version", Text),
@@ -44,16 +59,13 @@ Index(None, attempts.c.requested_at)
 Index(None, attempts.c.conversation_id)
 Index(None, attempts.c.completion_id, postgresql_where=text("status = 'awaited'"))
 
-holds = Table(
-    table_name(NAME, VERSION, "holds"),
+uses = Table(
+    table_name(NAME, VERSION, "uses"),
     metadata,
-    Column("completion_id", Uuid, primary_key=True),
-    Column("attempt", Integer, primary_key=True),
     Column("budget_id", Uuid, primary_key=True),
-    Column("period_key", Text, nullable=False),
-    Column("allowance_id", Uuid, nullable=False),
-    Column("amount_usd", Numeric, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False),
+    Column("period_key", Text, primary_key=True),
+    Column("minute", DateTime(timezone=True), primary_key=True),
+    Column("held_usd", Numeric, nullable=False),
+    Column("spent_usd", Numeric, nullable=False),
 )
-
-Index(None, holds.c.budget_id, holds.c.period_key, holds.c.at)
+"""By how much what calls hold, and what they have spent, of a budget's period changed in each minute."""

@@ -13,7 +13,7 @@ from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Gro
 from send2llm.domain.budget_period import time_zone as known_zone
 from send2llm.domain.money import ZERO
 from send2llm.infrastructure.projections.bulk import storable_text
-from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, holds
+from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, uses
 from send2llm.infrastructure.read_models.statements import read_statements
 
 _A = attempts.c
@@ -45,17 +45,11 @@ class PostgresCosts:
         return [_line(row, len(by)) for row in found]
 
     async def period_use(self, budget_id: UUID, period_key: str, since: datetime) -> PeriodUse:
-        ended = _A.ended_at.is_not(None)
-        this_attempt = and_(_A.completion_id == holds.c.completion_id, _A.attempt == holds.c.attempt)
-        statement = (
-            select(
-                func.sum(holds.c.amount_usd).filter(~ended).label("held"),
-                func.sum(_A.cost_usd).filter(ended).label("spent"),
-                func.sum(_A.cost_usd).filter(_A.ended_at >= since).label("lately"),
-            )
-            .join(attempts, this_attempt)
-            .where(holds.c.budget_id == budget_id, holds.c.period_key == period_key)
-        )
+        statement: Select[Any] = select(
+            func.sum(uses.c.held_usd).label("held"),
+            func.sum(uses.c.spent_usd).label("spent"),
+            func.sum(uses.c.spent_usd).filter(uses.c.minute >= since).label("lately"),
+        ).where(uses.c.budget_id == budget_id, uses.c.period_key == period_key)
         ((row,),) = await read_statements(self._pool, "the costs", statement)
         return PeriodUse(row["held"] or ZERO, row["spent"] or ZERO, row["lately"] or ZERO)
 

@@ -20,12 +20,12 @@ _TOKENS = (
 def upgrade() -> None:
     """Make the tables."""
     _create_attempts()
-    _create_holds()
+    _create_uses()
 
 
 def downgrade() -> None:
     """Drop them; the rows can be folded from the events again."""
-    op.drop_table("cost_ledger_v1_holds")
+    op.drop_table("cost_ledger_v1_uses")
     op.drop_table("cost_ledger_v1_attempts")
 
 
@@ -44,6 +44,7 @@ def _create_attempts() -> None:
         *(sa.Column(name, sa.BigInteger(), nullable=True) for name in _TOKENS),
         sa.Column("usage_estimated", sa.Boolean(), nullable=False),
         sa.Column("hold_usd", sa.Numeric(), nullable=True),
+        sa.Column("paid_by", sa.JSON(), nullable=False),
         sa.Column("cost_usd", sa.Numeric(), nullable=True),
         sa.Column("assumed", sa.Text(), nullable=True),
         sa.Column("price_version", sa.Text(), nullable=True),
@@ -62,16 +63,13 @@ def _create_attempts() -> None:
     )
 
 
-def _create_holds() -> None:
+def _create_uses() -> None:
     op.create_table(
-        "cost_ledger_v1_holds",
-        sa.Column("completion_id", sa.Uuid(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
+        "cost_ledger_v1_uses",
         sa.Column("budget_id", sa.Uuid(), nullable=False),
         sa.Column("period_key", sa.Text(), nullable=False),
-        sa.Column("allowance_id", sa.Uuid(), nullable=False),
-        sa.Column("amount_usd", sa.Numeric(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("completion_id", "attempt", "budget_id"),
+        sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("held_usd", sa.Numeric(), nullable=False),
+        sa.Column("spent_usd", sa.Numeric(), nullable=False),
+        sa.PrimaryKeyConstraint("budget_id", "period_key", "minute"),
     )
-    op.create_index("ix_cost_ledger_v1_holds_budget_id", "cost_ledger_v1_holds", ["budget_id", "period_key", "at"])
