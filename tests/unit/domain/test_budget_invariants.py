@@ -6,6 +6,7 @@ to be gone, and a provider that keeps a count of its own, which is what is reall
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import settings, strategies as st
@@ -33,6 +34,7 @@ from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
+    AllowanceRenewed,
     AllowanceSettled,
     LimitChanged,
     OverrunRecorded,
@@ -198,6 +200,19 @@ class BudgetAmongProcesses(RuleBasedStateMachine):
         holder.paused_with = self.load()
 
     @rule(holder=holders)
+    def bring_home_what_is_idle(self, holder):
+        """Keep what calls have spent and what others still hold, and give the rest back."""
+        budget = self.load()
+        kept = sum(call.held if call.cost is None else call.cost for call in holder.calls.values())
+        try:
+            budget.renew(allowance(holder.number), amount=dollars(kept), expires_at=EXPIRY + timedelta(minutes=1))
+        except AllowanceAlreadyEnded:
+            self.give_up(holder)
+        else:
+            self.commit(budget)
+            holder.free = 0
+
+    @rule(holder=holders)
     def settle(self, holder):
         if not holder.idle:
             return
@@ -303,6 +318,9 @@ class BudgetAmongProcesses(RuleBasedStateMachine):
         for event in self.store.read(PERIOD):
             match event:
                 case AllowanceGranted():
+                    lent[event.allowance_id] = event.amount_usd
+                case AllowanceRenewed():
+                    assert event.amount_usd <= lent[event.allowance_id]
                     lent[event.allowance_id] = event.amount_usd
                 case OverrunRecorded() if lent[event.allowance_id] is not None:
                     lent[event.allowance_id] += event.amount_usd
