@@ -74,6 +74,7 @@ from send2llm.infrastructure.postgres.process_registry import PostgresProcesses,
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
 from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
@@ -140,7 +141,8 @@ def _load_projection(place: str) -> Projection:
 
 def build_projector(settings: Settings) -> Projector:
     """What folds events into read models, for a process of its own."""
-    return Projector(database_of(settings), projections(settings), EventCodec(EventRegistry.default()))
+    decoder = SharedDecoder(EventCodec(EventRegistry.default()))
+    return Projector(database_of(settings), projections(settings), decoder)
 
 
 @dataclass(frozen=True, slots=True)

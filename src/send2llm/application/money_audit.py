@@ -28,31 +28,13 @@ from send2llm.domain.provider_budget_events import (
     AllowanceLapsed,
     AllowanceRenewed,
     AllowanceSettled,
-    BalanceCarriedOver,
-    BudgetExhausted,
-    LimitChanged,
-    OverrunRecorded,
     PeriodClosed,
-    PeriodOpened,
-    ThresholdReached,
+    ProviderBudgetEvent,
 )
 
 PAGE = 1_000
 
 _Ending = AttemptFailed | CompletionReceived | CompletionInterrupted | CompletionFailed
-_OfPeriods = (
-    PeriodOpened
-    | BalanceCarriedOver
-    | LimitChanged
-    | AllowanceGranted
-    | AllowanceRenewed
-    | AllowanceSettled
-    | AllowanceLapsed
-    | OverrunRecorded
-    | ThresholdReached
-    | BudgetExhausted
-    | PeriodClosed
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +126,7 @@ class MoneyLedger:
                 self._endings[completion_id].append(_without_words(ending))
             case HoldTaken() as hold:
                 self._hold(streams.allowance_of(recorded.stream), hold)
-            case event if isinstance(event, _OfPeriods):
+            case event if isinstance(event, ProviderBudgetEvent):
                 self._period(streams.period_of(recorded.stream), event)
 
     def _hold(self, allowance_id: UUID, hold: HoldTaken) -> None:
@@ -154,7 +136,7 @@ class MoneyLedger:
         else:
             allowance.holds.append(hold)
 
-    def _period(self, period: tuple[UUID, str], event: _OfPeriods) -> None:
+    def _period(self, period: tuple[UUID, str], event: ProviderBudgetEvent) -> None:
         books = self._books[period]
         if isinstance(event, PeriodClosed):
             self._check_totals(period, books, event)

@@ -116,11 +116,6 @@ class Purse:
         return None
 
     @property
-    def most_free(self) -> int:
-        """The largest amount that can be held at once."""
-        return max((one.free for one in self.slices), default=0)
-
-    @property
     def free(self) -> int:
         """All that can be held, in however many holds."""
         return sum(one.free for one in self.slices)
