@@ -310,7 +310,7 @@ async def test_a_process_that_was_paused_learns_of_new_budgets_before_it_goes_on
     other = beside(house)
     await other.budget("0.001")
     await house.complete(parameters=SHORT)  # not told yet
-    house.clock.advance(6)
+    house.clock.advance(16)
     with pytest.raises(BudgetExceeded):
         await house.complete(parameters=SHORT)
 

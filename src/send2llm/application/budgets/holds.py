@@ -21,8 +21,11 @@ from send2llm.domain.budget_scope import BudgetedCall
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import BudgetPeriodIsClosed, StaleBudget
 
-DIRECTORY_LASTS = 5.0
-"""Seconds after which a process that was not told of changes, because it was paused, asks before it goes on."""
+DIRECTORY_LASTS = 15.0
+"""Seconds after which a process that was not told of changes, because it was paused, asks before it goes on.
+
+Longer than events wait for a database that has gone away: a short outage shall not become an error here.
+"""
 
 _PERIODS_AHEAD = 3
 
