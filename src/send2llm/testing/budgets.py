@@ -53,6 +53,10 @@ class InMemoryBudgets:
         events = self._events(budget_stream(budget_id, period_key))
         return ProviderBudget.fold(budget_id, period_key, events)  # type: ignore[arg-type] # as above
 
+    async def catch_up(self, periods: Sequence[tuple[UUID, str]]) -> None:  # noqa: ARG002 - the port's; see ``period``
+        """Nothing to do."""
+        self.store.must_be_available()
+
     async def allowance(self, allowance_id: UUID) -> Allowance:
         """An allowance as it stands now."""
         return Allowance.fold(allowance_id, self._events(allowance_stream(allowance_id)))  # type: ignore[arg-type] # as above

@@ -149,6 +149,17 @@ class TestBudgets:
         await store.elsewhere.save(theirs, context=CONTEXT)
         assert (await store.budgets.period(budget.budget_id, NOVEMBER.key)).balance.lent == 1
 
+    async def test_catching_up_makes_many_fresh_at_once(self, store):
+        budgets = [await opened(store) for _ in range(3)]
+        keys = [(budget.budget_id, NOVEMBER.key) for budget in budgets]
+        for key in keys[:2]:
+            theirs = await store.elsewhere.period(*key)
+            grant(theirs)
+            await store.elsewhere.save(theirs, context=CONTEXT)
+        await store.budgets.catch_up([*keys, (uuid4(), NOVEMBER.key)])
+        lent = [(await store.budgets.period(*key, fresh=False)).balance.lent for key in keys]
+        assert lent == [1, 1, 0]
+
     async def test_the_second_of_two_who_knew_the_same_is_told(self, store):
         budget = await opened(store)
         first, second = [await store.budgets.period(budget.budget_id, NOVEMBER.key) for _ in range(2)]
@@ -349,6 +360,7 @@ async def test_nothing_can_be_done_while_the_store_is_away():
         budgets.period(uuid4(), "total"),
         budgets.allowance(uuid4()),
         budgets.changes(0),
+        budgets.catch_up([]),
         budgets.events(uuid4()),
         budgets.hold_events(uuid4()),
         budgets.save(plan(), context=CONTEXT),

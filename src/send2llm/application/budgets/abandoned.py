@@ -92,18 +92,19 @@ class SettleAbandonedAllowances:
         latest = self._clock.now() - CLOCKS_DIFFER
         lives: dict[str, bool] = {}
         found: list[tuple[UUID, str, UUID]] = []
-        for plan in self._directory.plans:
-            for period in self._directory.open_periods(plan.id):
-                for allowance_id, lent in (await self._outstanding(plan.id, period.key)).items():
-                    if lent.holder not in lives:
-                        lives[lent.holder] = await self._processes.is_alive(lent.holder)
-                    if not lives[lent.holder] or lent.expires_at <= latest:
-                        found.append((plan.id, period.key, allowance_id))
+        periods = self._directory.all_open_periods
+        await self._budgets.catch_up(periods)
+        for budget_id, period_key in periods:
+            for allowance_id, lent in (await self._outstanding(budget_id, period_key)).items():
+                if lent.holder not in lives:
+                    lives[lent.holder] = await self._processes.is_alive(lent.holder)
+                if not lives[lent.holder] or lent.expires_at <= latest:
+                    found.append((budget_id, period_key, allowance_id))
         return found
 
     async def _outstanding(self, budget_id: UUID, period_key: str) -> dict[UUID, OutstandingAllowance]:
         try:
-            return dict((await self._budgets.period(budget_id, period_key)).outstanding)
+            return dict((await self._budgets.period(budget_id, period_key, fresh=False)).outstanding)
         except BudgetPeriodNotFound:
             return {}
 

@@ -30,6 +30,7 @@ class CloseEndedPeriods:
     async def __call__(self) -> int:
         """Look once at all open periods; how many were closed. Raises ``StoreUnavailable``."""
         closed = 0
+        await self._budgets.catch_up(self._directory.all_open_periods)
         for plan in self._directory.plans:
             for period in self._directory.open_periods(plan.id):
                 try:
@@ -68,7 +69,7 @@ class CloseEndedPeriods:
 
     async def _period(self, budget_id: UUID, period_key: str) -> ProviderBudget | None:
         try:
-            return await self._budgets.period(budget_id, period_key)
+            return await self._budgets.period(budget_id, period_key, fresh=False)
         except BudgetPeriodNotFound:
             return None
 

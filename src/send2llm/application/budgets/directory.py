@@ -56,6 +56,11 @@ class BudgetDirectory:
             self._open.get(budget_id, {}).values(), key=lambda period: (period.start is not None, period.start)
         )
 
+    @property
+    def all_open_periods(self) -> Sequence[tuple[UUID, str]]:
+        """The budgets, and the keys of their periods, whose books are open."""
+        return [(budget_id, key) for budget_id, periods in self._open.items() for key in periods]
+
     def was_ever_opened(self, budget_id: UUID) -> bool:
         """Whether the budget ever had a period."""
         return budget_id in self._open

@@ -43,6 +43,10 @@ class Budgets(Protocol):
         """
         ...
 
+    async def catch_up(self, periods: Sequence[tuple[UUID, str]]) -> None:
+        """See to it that ``period`` gives these as they stand now, also without ``fresh``: one question for all."""
+        ...
+
     async def allowance(self, allowance_id: UUID) -> Allowance:
         """An allowance as it stands now, without holds if nothing was held yet."""
         ...

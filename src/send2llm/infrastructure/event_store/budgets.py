@@ -80,6 +80,14 @@ class EventSourcedBudgets:
             self._keep(known)
         return known.copy()
 
+    async def catch_up(self, periods: Sequence[tuple[UUID, str]]) -> None:
+        """Read what is new in these periods, after asking once in which of them anything is."""
+        known = {key: self._kept[key].version if key in self._kept else 0 for key in periods}
+        streams = {budget_stream(*key): version for key, version in known.items()}
+        for stream in await self._log.grown(streams):
+            budget_id, period_key = budget_of(stream)
+            await self.period(budget_id, period_key or "")
+
     async def allowance(self, allowance_id: UUID) -> Allowance:
         """An allowance as it stands now; raises ``StoreUnavailable``."""
 

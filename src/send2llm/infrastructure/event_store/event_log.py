@@ -5,7 +5,7 @@ never passes an event by.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, TypeVar
@@ -31,6 +31,10 @@ _STREAM_TO = (
     f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s "
     "ORDER BY originator_version"
 )
+_GROWN = """
+SELECT known.stream FROM unnest(%s::text[], %s::bigint[]) AS known (stream, version)
+WHERE EXISTS (SELECT FROM stored_events WHERE originator_id = known.stream AND originator_version > known.version)
+"""
 _LAST = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
 _HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 
@@ -85,6 +89,11 @@ class EventLog:
         """The last event of a stream, ``None`` when it has none."""
         events = await self._decoded(await self._reader.fetch(_LAST, (stream,)))
         return events[0] if events else None
+
+    async def grown(self, streams: Mapping[str, int]) -> Sequence[str]:
+        """Those of the streams, given with a version of each, that hold more than that."""
+        rows = await self._reader.fetch(_GROWN, (list(streams), list(streams.values())))
+        return [stream for (stream,) in rows]
 
     async def fold_stream(self, stream: str, after_version: int, fold: Callable[[Sequence[Any]], Result]) -> Result:
         """What ``fold`` makes of the stream's events after a version, without their metadata.
