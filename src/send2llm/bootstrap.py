@@ -1,8 +1,10 @@
 """The composition root: the only place where concrete parts are put together."""
 
+# Longer than 400 lines because it is the one place: half of it are imports and lists of parts.
+
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -264,12 +266,78 @@ class Service:
             await asyncio.sleep(RECOVER_EVERY)
 
 
+USE_CASES = (
+    Admission,
+    AuditMoney,
+    BudgetCommands,
+    BudgetExplanations,
+    BudgetQueries,
+    BudgetUpkeep,
+    CallBounds,
+    Charges,
+    CloseEndedPeriods,
+    ConversationAsOf,
+    ConversationCommands,
+    DoubtfulIntents,
+    MessageSender,
+    Opening,
+    Outcomes,
+    PatientBorrower,
+    RecoverUnfinishedCalls,
+    SettleAbandonedAllowances,
+)
+"""What the container puts together by itself."""
+
+
 def build_service(settings: Settings) -> Service:
     """Put one worker together; nothing is connected before ``Service.start``."""
-    database = database_of(settings)
-    clock = SystemClock()
     container = punq.Container()
-    registered = RegisteredProcess(database.dsn)
+    registered = RegisteredProcess(database_of(settings).dsn)
+    for port, instance in (
+        (RegisteredProcess, registered),
+        *_of_the_settings(settings),
+        *_of_the_database(settings),
+    ):
+        container.register(port, instance=instance)
+    container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
+    container.register(Budgets, EventSourcedBudgets, scope=punq.Scope.singleton)
+    container.register(BudgetDirectory, scope=punq.Scope.singleton)
+    container.register(Holds, scope=punq.Scope.singleton)  # the money of this process
+    container.register(Lender, holder=registered.name)
+    container.register(Intents, process=registered.name)
+    for part in USE_CASES:
+        container.register(part)
+    container.register(Service)
+    service: Service = container.resolve(Service)
+    return service
+
+
+def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
+    """Parts that need no database."""
+    clock = SystemClock()
+    metrics = Metrics(version=__version__, known_models=_known_models(settings))
+    providers = _providers(settings)
+    yield Settings, settings
+    yield Clock, clock
+    yield Identifiers, TimeOrderedIdentifiers()
+    yield Randomness, SystemRandomness()
+    yield Metrics, metrics
+    yield Observer, TelemetryObserver(metrics)
+    yield BudgetObserver, TelemetryBudgetObserver(metrics)
+    yield BudgetPolicy, settings.budgets.policy()
+    yield Timeouts, Timeouts(**settings.timeouts.model_dump())
+    yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
+    yield ModelNames, _model_names(settings)
+    yield PriceBook, _price_book(settings, clock)
+    yield Background, Background()
+    yield StreamNames, BudgetStreams()
+    yield Providers, providers
+    yield ConfiguredProviders, providers
+
+
+def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
+    """Parts that share the connections."""
+    database = database_of(settings)
     pool = AsyncConnectionPool(
         database.dsn,
         kwargs={"autocommit": True},
@@ -279,77 +347,26 @@ def build_service(settings: Settings) -> Service:
         timeout=settings.store_wait_seconds,
     )
     datastore = _datastore(database, settings)
-    recorder = GroupCommitRecorder(datastore, options=GroupCommitOptions(retry_for=settings.store_wait_seconds))
     events = EventRegistry.default()
     codec = EventCodec(events)
-    metrics = Metrics(version=__version__, known_models=_known_models(settings))
     log = EventLog(pool, codec)
     costs = PostgresCosts(pool)
-
-    for port, instance in (
-        (Settings, settings),
-        (Clock, clock),
-        (Identifiers, TimeOrderedIdentifiers()),
-        (Randomness, SystemRandomness()),
-        (Observer, TelemetryObserver(metrics)),
-        (BudgetObserver, TelemetryBudgetObserver(metrics)),
-        (BudgetPolicy, settings.budgets.policy()),
-        (Timeouts, Timeouts(**settings.timeouts.model_dump())),
-        (RetryPolicy, RetryPolicy(**settings.retries.model_dump())),
-        (ModelNames, _model_names(settings)),
-        (PriceBook, _price_book(settings, clock)),
-        (Background, Background()),
-        (HistoryQueries, PostgresHistory(pool)),
-        (CostQueries, costs),
-        (PeriodUses, costs),
-        (Processes, PostgresProcesses(pool)),
-        (Recalls, PostgresRecalls(pool)),
-        (StreamNames, BudgetStreams()),
-        (ProjectionStatuses, PostgresProjections(pool, codec)),
-        (EventFeed, log),
-        (ConversationLog, log),
-        (Metrics, metrics),
-        (EventRegistry, events),
-        (EventCodec, codec),
-        (RegisteredProcess, registered),
-        (GroupCommitRecorder, recorder),
-        (PostgresDatastore, datastore),
-        (AsyncConnectionPool, pool),
-    ):
-        container.register(port, instance=instance)
-    providers = _providers(settings)
-    container.register(Providers, instance=providers)
-    container.register(ConfiguredProviders, instance=providers)
-    container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
-    container.register(Budgets, EventSourcedBudgets, scope=punq.Scope.singleton)
-    container.register(BudgetDirectory, scope=punq.Scope.singleton)
-    container.register(Holds, scope=punq.Scope.singleton)  # the money of this process
-    container.register(Lender, holder=registered.name)
-    container.register(Intents, process=registered.name)
-    for part in (
-        Admission,
-        AuditMoney,
-        BudgetCommands,
-        BudgetExplanations,
-        BudgetQueries,
-        BudgetUpkeep,
-        CallBounds,
-        Charges,
-        CloseEndedPeriods,
-        ConversationAsOf,
-        ConversationCommands,
-        DoubtfulIntents,
-        MessageSender,
-        Opening,
-        Outcomes,
-        PatientBorrower,
-        RecoverUnfinishedCalls,
-        SettleAbandonedAllowances,
-    ):
-        container.register(part)
-    container.register(Service)
-    service: Service = container.resolve(Service)
-    return service
+    yield AsyncConnectionPool, pool
+    yield PostgresDatastore, datastore
+    yield (
+        GroupCommitRecorder,
+        GroupCommitRecorder(datastore, options=GroupCommitOptions(retry_for=settings.store_wait_seconds)),
+    )
+    yield EventRegistry, events
+    yield EventCodec, codec
+    yield EventFeed, log
+    yield ConversationLog, log
+    yield HistoryQueries, PostgresHistory(pool)
+    yield CostQueries, costs
+    yield PeriodUses, costs
+    yield Processes, PostgresProcesses(pool)
+    yield Recalls, PostgresRecalls(pool)
+    yield ProjectionStatuses, PostgresProjections(pool, codec)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -366,7 +383,7 @@ def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastor
         user=database.user,
         password=database.password,
         originator_id_type="text",
-        lock_timeout=int(settings.store_wait_seconds),
+        lock_timeout=max(1, int(settings.store_wait_seconds)),  # seconds; 0 would be for ever
         idle_in_transaction_session_timeout=settings.store_wait_seconds,
     )
     # The library knows no further parameters (sslmode and the like); its pool and the writer pass these on.

@@ -251,7 +251,8 @@ async def test_projections(gateway: Gateway) -> None:
     with gateway.projecting():
         await gateway.ask()
         await gateway.history_is_complete()
-        (history,) = (await gateway.api.get("/api/projections")).json()["data"]
+        ledger, history = (await gateway.api.get("/api/projections")).json()["data"]
+    assert (ledger["name"], ledger["state"], ledger["lag_events"]) == ("cost_ledger", "running", 0)
     assert (history["name"], history["version"], history["state"]) == ("history", 1, "running")
     assert (history["lag_events"], history["error"]) == (0, None)
     assert history["position"] == history["head"] > 0

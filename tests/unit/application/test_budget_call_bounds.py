@@ -84,7 +84,8 @@ AMOUNTS = st.decimals(0, 100, places=9, allow_nan=False)
 
 @given(AMOUNTS, AMOUNTS, st.none() | AMOUNTS, AMOUNTS, st.integers(1, 3), st.text(max_size=30))
 def test_integers_come_to_what_the_exact_price_does(input_usd, output_usd, cache_usd, per_request, choices, text):
-    price = Price("p", Rate(input_usd), Rate(output_usd), cache_usd and Rate(cache_usd), None, per_request)
+    cached = None if cache_usd is None else Rate(cache_usd)
+    price = Price("p", Rate(input_usd), Rate(output_usd), cached, None, per_request)
     asked = Parameters(max_output_tokens=50, choices=choices)
 
     class Prices:
