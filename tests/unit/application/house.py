@@ -66,6 +66,7 @@ class House:
     store: InMemoryEventStore | None = None
     """That of another house, to be another process of the same service."""
     process: str = "process-1"
+    conversations_kind: type[InMemoryConversations] = InMemoryConversations
 
     clock: FakeClock = field(default_factory=FakeClock)
     recalls: FakeRecalls = field(default_factory=FakeRecalls)
@@ -73,7 +74,7 @@ class House:
     def __post_init__(self) -> None:
         self.identifiers = TimeOrderedIdentifiers()
         self.store = self.store or InMemoryEventStore()
-        self.conversations = InMemoryConversations(self.clock, store=self.store)
+        self.conversations = self.conversations_kind(self.clock, store=self.store)
         self.budgets = InMemoryBudgets(self.store, self.clock, self.identifiers)
         self.budget_observer = RecordingBudgetObserver()
         self.observer = RecordingObserver()
