@@ -248,6 +248,24 @@ class TestMoneyOfTheDead:
         assert balance.settled == Decimal("0.01503")
         assert balance.overrun == Decimal("0.01503") - HOLD
 
+    async def test_a_bill_that_comes_when_the_books_are_closed_is_told_all_the_same(self, house):
+        plan = await house.budget("0.02", recurrence=Recurrence("hour"))
+        gate = asyncio.Event()
+        house.provider.script(Held(answer("Hello!", usage=Usage(10, 1_000)), gate))
+        call = asyncio.create_task(house.complete(parameters=SHORT))
+        await house.provider.called()
+        survivor = beside(house)
+        await survivor.holds.refresh()
+        house.clock.advance(3700)
+        await settling(survivor, Lives())()
+        assert await survivor.closing()() == 1
+        gate.set()
+        assert (await call).cost_usd == Decimal("0.01503")
+        for _ in range(3):
+            await house.holds.tidy()
+        assert house.budget_observer.overruns == [(plan.id, "2026-01-01T12+00:00", Decimal("0.01503") - HOLD)]
+        assert not any(purse.slices for purse in house.holds._purses.values())
+
 
 class TestClosingTheBooks:
     async def test_a_period_is_closed_when_its_last_call_has_ended(self, house):

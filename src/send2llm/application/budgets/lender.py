@@ -4,7 +4,7 @@ Every change is decided on the state of the period that it is appended to, and d
 first, so that however many borrow at once, no more is lent than there is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from send2llm.application.budgets.opening import Opening
@@ -14,7 +14,13 @@ from send2llm.application.budgets.purse import Purse, Slice
 from send2llm.application.context import Context
 from send2llm.application.ports import Clock, Identifiers
 from send2llm.domain.budget_plan import BudgetPlan
-from send2llm.domain.errors import AllowanceAlreadyEnded, AllowanceNotFound, BudgetExceeded, StaleBudget
+from send2llm.domain.errors import (
+    AllowanceAlreadyEnded,
+    AllowanceNotFound,
+    BudgetExceeded,
+    BudgetPeriodIsClosed,
+    StaleBudget,
+)
 from send2llm.domain.pico_dollars import dollars, pico_dollars
 from send2llm.domain.provider_budget import ProviderBudget
 
@@ -130,6 +136,9 @@ class Lender:
                     self._renew(budget, one)
             except (AllowanceAlreadyEnded, AllowanceNotFound):
                 purse.lose(one)
+            except BudgetPeriodIsClosed:  # too late for the books; the conversation has the cost, and people are told
+                self._tell_overruns(purse, one)
+                purse.lose(one)
         return ended
 
     def expires_soon(self, one: Slice) -> bool:
@@ -143,19 +152,22 @@ class Lender:
 
     async def _saved(self, budget: ProviderBudget, purse: Purse, settled: Sequence[Slice]) -> bool:
         """Store it; False when another process was first."""
-        overruns = [(one, dict(one.overruns)) for one in purse.slices if one.overruns]
+        overruns = [(one, list(one.overruns)) for one in purse.slices if one.overruns]
         try:
             await self._budgets.save(budget, context=Context(self._identifiers.new(), actor=ACTOR))
         except StaleBudget:
             return False
         purse.left = pico_dollars(budget.balance.left)
         for one, recorded in overruns:
-            for hold_id, amount in recorded.items():
-                one.overruns.pop(hold_id, None)
-                self._observer.overrun_recorded(purse.budget_id, purse.period.key, dollars(amount))
+            self._tell_overruns(purse, one, recorded)
         for one in settled:
             purse.lose(one)
         return True
+
+    def _tell_overruns(self, purse: Purse, one: Slice, recorded: Iterable[str] | None = None) -> None:
+        for hold_id in list(one.overruns if recorded is None else recorded):
+            amount = one.overruns.pop(hold_id, 0)
+            self._observer.overrun_recorded(purse.budget_id, purse.period.key, dollars(amount))
 
     def _size_up(self, purse: Purse, need: int) -> None:
         """Slices grow while they are used up fast, and shrink while they last."""
