@@ -193,7 +193,7 @@ class Service:
         await self._upkeep.start()
         self._stack.push_async_callback(self._upkeep.stop)
         self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
-        for work in (self._keep_recovering(), self._upkeep.run()):
+        for work in (self._keep_recovering(), *self._upkeep.works()):
             self._stack.push_async_callback(_end, asyncio.create_task(work))
         self._stack.push_async_callback(asyncio.to_thread, self._listen_for_recalls().stop)
 
@@ -370,9 +370,14 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task that never ends by itself, and wait until it has ended."""
-    task.cancel()
-    await asyncio.wait([task])
+    """Cancel a task that never ends by itself, and wait until it has ended.
+
+    Again, if need be: before Python 3.12 ``asyncio.wait_for`` swallows a cancellation that comes in the very moment in
+    which what it waits for is there.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1.0)
 
 
 def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:

@@ -1,8 +1,8 @@
 """What has to be done for budgets from time to time, in every process that makes calls."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
 from send2llm.application.budgets.closing import CloseEndedPeriods
@@ -37,12 +37,13 @@ class BudgetUpkeep:
         """Learn of all budgets before the first call; raises ``StoreUnavailable``."""
         await self._holds.refresh()
 
-    async def run(self) -> None:
-        """Go on until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(REFRESH_EVERY, self._holds.refresh))
-            tasks.create_task(self._repeat(TIDY_EVERY, self._holds.tidy))
-            tasks.create_task(self._repeat(SETTLE_EVERY, self._settle))
+    def works(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """What is to be run side by side, each until it is cancelled."""
+        return [
+            self._repeat(REFRESH_EVERY, self._holds.refresh),
+            self._repeat(TIDY_EVERY, self._holds.tidy),
+            self._repeat(SETTLE_EVERY, self._settle),
+        ]
 
     async def stop(self) -> None:
         """Bring everything home, when the last call has ended; what cannot be is settled by others later."""
