@@ -7,14 +7,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Connection, any_, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from send2llm.domain.conversation_events import (
-    AttemptFailed,
-    CompletionFailed,
-    CompletionInterrupted,
-    CompletionReceived,
-    CompletionRequested,
-)
 from send2llm.infrastructure.read_models import cost_ledger_tables
+from send2llm.infrastructure.read_models.calls_before import calls_before
 from send2llm.infrastructure.read_models.cost_ledger_rows import AttemptKey, CostLedgerRows, Row, UseKey
 from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, uses
 from send2llm.projections import RecordedEvent, copy_rows, replace_rows
@@ -42,30 +36,13 @@ class CostLedgerProjection:
     tables = cost_ledger_tables.metadata
 
     def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
-        known = _load(connection, _begun_before(events))
+        known = _load(connection, calls_before(events))
         rows = CostLedgerRows(dict(known))
         for recorded in events:
             rows.apply(recorded)
         replace_rows(connection, attempts, [rows.attempts[key] for key in known])
         copy_rows(connection, attempts, [row for key, row in rows.attempts.items() if key not in known])
         _add_uses(connection, rows.uses)
-
-
-def _begun_before(events: Sequence[RecordedEvent]) -> set[UUID]:
-    """The calls in ``events`` that were requested before them."""
-    requested, changed = set[UUID](), set[UUID]()
-    for recorded in events:
-        match recorded.event:
-            case CompletionRequested(completion_id=completion_id):
-                requested.add(completion_id)
-            case (
-                AttemptFailed(completion_id=completion_id)
-                | CompletionReceived(completion_id=completion_id)
-                | CompletionFailed(completion_id=completion_id)
-                | CompletionInterrupted(completion_id=completion_id)
-            ):
-                changed.add(completion_id)
-    return changed - requested
 
 
 def _load(connection: Connection, calls: set[UUID]) -> dict[AttemptKey, Row]:

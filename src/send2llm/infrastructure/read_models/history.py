@@ -6,14 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Column, Connection, Table, any_, literal, select
 
-from send2llm.domain.conversation_events import (
-    AttemptFailed,
-    CompletionFailed,
-    CompletionInterrupted,
-    CompletionReceived,
-    CompletionRequested,
-)
 from send2llm.infrastructure.read_models import history_tables
+from send2llm.infrastructure.read_models.calls_before import calls_before
 from send2llm.infrastructure.read_models.history_rows import HistoryRows, Row
 from send2llm.projections import RecordedEvent, conversation_id_of, copy_rows, replace_rows
 
@@ -48,7 +42,7 @@ class HistoryProjection:
     def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
         rows = HistoryRows()
         known_conversations = _load(connection, history_tables.conversations.c.id, _conversations_before(events))
-        known_completions = _load(connection, history_tables.completions.c.completion_id, _completions_before(events))
+        known_completions = _load(connection, history_tables.completions.c.completion_id, calls_before(events))
         rows.conversations.update(known_conversations)
         rows.completions.update(known_completions)
         for recorded in events:
@@ -67,23 +61,6 @@ def _conversations_before(events: Iterable[RecordedEvent]) -> set[UUID]:
     """The conversations in ``events`` that began before them."""
     begun = {recorded.stream for recorded in events if recorded.version == 1}
     return {_conversation_of(recorded.stream) for recorded in events if recorded.stream not in begun}
-
-
-def _completions_before(events: Iterable[RecordedEvent]) -> set[UUID]:
-    """The completions in ``events`` that were requested before them; what only judges them changes no row."""
-    requested, changed = set[UUID](), set[UUID]()
-    for recorded in events:
-        match recorded.event:
-            case CompletionRequested(completion_id=completion_id):
-                requested.add(completion_id)
-            case (
-                CompletionReceived(completion_id=completion_id)
-                | CompletionFailed(completion_id=completion_id)
-                | CompletionInterrupted(completion_id=completion_id)
-                | AttemptFailed(completion_id=completion_id)
-            ):
-                changed.add(completion_id)
-    return changed - requested
 
 
 def _load(connection: Connection, key: Column[UUID], wanted: set[UUID]) -> dict[UUID, Row]:
