@@ -20,7 +20,7 @@ def pico_dollars(usd: Decimal) -> int:
         raise ValueError(f"{usd} USD is not an amount from 0 to {LARGEST:f} USD.")
     whole = usd.quantize(PICO_DOLLAR, context=_EXACT)
     if whole != usd:
-        raise ValueError(f"{usd} USD is finer than a pico-dollar; use money.round_up first.")
+        raise ValueError(f"{usd} USD is finer than a pico-dollar (0.000000000001 USD); round it up.")
     return int(whole.scaleb(12, _EXACT))
 
 
