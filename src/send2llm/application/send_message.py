@@ -161,11 +161,6 @@ async def _up_to_first_token(batches: AsyncIterator[Sequence[Delta]]) -> Sequenc
     first: list[Delta] = []
     async for batch in batches:
         first += batch
-        if any(_says_something(delta) for delta in batch):
+        if any(delta.says_something or delta.finish_reason is not None for delta in batch):
             return first
     return None
-
-
-def _says_something(delta: Delta) -> bool:
-    spoken = delta.text or delta.refusal or delta.tool_calls or delta.extras
-    return bool(spoken) or delta.finish_reason is not None
