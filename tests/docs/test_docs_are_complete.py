@@ -17,6 +17,7 @@ from send2llm.domain import errors
 from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.interfaces.cli.app import COMMANDS
 from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations
@@ -92,7 +93,7 @@ def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
     for module in (health, models, conversations, budgets, costs, audit, operations):
         app.include_router(module.router)
-    describe_hot_routes(app)
+    describe_hot_routes(app, installed_formats())
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 
