@@ -1,8 +1,9 @@
 """The life of builds: begun, swapped in, rolled back, dropped. Each step is one transaction of the caller's."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from sqlalchemy import Connection, func, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from send2llm.application.projections import BuildName, BuildRole, Projection
@@ -17,7 +18,10 @@ from send2llm.infrastructure.projections.checkpoints import (
     skips,
     usual_place,
 )
+from send2llm.infrastructure.projections.lease import nobody_works_on
 from send2llm.infrastructure.projections.views import create_views
+
+ABANDONED_AFTER = timedelta(days=1)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
@@ -100,6 +104,26 @@ def remove_tables(connection: Connection, build: Build) -> None:
     for table in build.tables:
         gone = qualified(usual_place(connection), table)
         connection.execute(text(f"DROP TABLE IF EXISTS {gone} CASCADE"))
+
+
+def remove_abandoned(connection: Connection) -> Sequence[Build]:
+    """Remove builds that were never read and that nobody has worked on for ``ABANDONED_AFTER``; gives them."""
+    stale = select(checkpoints.c.name).where(
+        checkpoints.c.role.in_(("building", "verifying")),
+        checkpoints.c.paused.is_(False),
+        checkpoints.c.updated_at < func.now() - ABANDONED_AFTER,
+    )
+    removed = []
+    for name in sorted(set(connection.execute(stale).scalars())):
+        _take(connection, name)
+        for build in builds_of(connection, name, lock=True):
+            unread = build.role in ("building", "verifying") and not build.paused
+            old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
+            if unread and old and nobody_works_on(connection, build.key):
+                remove_tables(connection, build)
+                connection.execute(checkpoints.delete().where(is_build(build.key)))
+                removed.append(build)
+    return removed
 
 
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from send2llm.infrastructure.postgres.advisory_locks import advisory_key
 from send2llm.infrastructure.projections.checkpoints import BuildKey
 
+_TRY_FOR_NOW = text("SELECT pg_try_advisory_xact_lock(:key)")
 _TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key"))
 
 
@@ -23,3 +24,9 @@ def take_lease(connection: Connection, key: BuildKey) -> bool:
     taken = bool(connection.execute(_TRY, {"key": lock}).scalar_one())
     connection.commit()
     return taken
+
+
+def nobody_works_on(connection: Connection, key: BuildKey) -> bool:
+    """Whether no session has the lease; nobody can take it before the transaction ends."""
+    lock = lease_key(key.name, key.version, key.build)
+    return bool(connection.execute(_TRY_FOR_NOW, {"key": lock}).scalar_one())

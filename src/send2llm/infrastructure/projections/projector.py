@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION
+from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.checkpoints import BuildKey, checkpoints
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
 from send2llm.infrastructure.projections.runner import ProjectionRunner
@@ -23,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 _KEY = (checkpoints.c.name, checkpoints.c.version, checkpoints.c.build, checkpoints.c.place)
 _WORKED_ON = ("live", "building", "retired", "verifying")
+_TIDY_EVERY = 600.0  # seconds
 _COLLECT_AFTER = 100_000  # objects
 _APPLICATION_NAME = "send2llm projection {}"
 
@@ -59,12 +62,16 @@ class Projector:
         listening = threading.Thread(target=listener.run, args=(stop,), name="projections-listener")
         listening.start()
         runners: dict[BuildKey, threading.Thread] = {}
+        tidy_at = time.monotonic() + _TIDY_EVERY
         try:
             while True:
                 for key in self._wanted():
                     if key not in runners or not runners[key].is_alive():
                         alarms.append(threading.Event())
                         runners[key] = self._begin(key, alarms[-1], stop)
+                if time.monotonic() >= tidy_at:
+                    self._tidy_up()
+                    tidy_at = time.monotonic() + _TIDY_EVERY
                 if stop.wait(self._timing.poll):
                     return
         finally:
@@ -105,6 +112,14 @@ class Projector:
         for row in begun:
             newest[row.name] = max(row.version, newest.get(row.name, 0))
         return (key for key in first if key.version > newest.get(key.name, 0))
+
+    def _tidy_up(self) -> None:
+        try:
+            with self._overseer.begin() as connection:
+                for build in remove_abandoned(connection):
+                    log.info("projection.abandoned", projection=build.name, version=build.version, build=build.build)
+        except SQLAlchemyError as error:  # another time will do
+            log.debug("projector.not_tidied", error=type(error).__name__)
 
     def _begin(self, key: BuildKey, alarm: threading.Event, stop: threading.Event) -> threading.Thread:
         runner = self._runner(self._projections[key.name, key.version], key, alarm)

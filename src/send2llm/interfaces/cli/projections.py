@@ -8,12 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from send2llm.interfaces.cli.connecting import connect
+from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import console, count, note, show_table, warn, write, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at a build that is waited for."""
+
+_DETAILS = (
+    *("role", "state", "position", "head", "lag_events", "lag_seconds", "rate", "remaining_seconds", "skipped"),
+    *("failed_position", "error", "created_at", "updated_at"),
+)
 
 app = typer.Typer(help="The read models: how far they are, rebuilt, verified, swapped.", invoke_without_command=True)
 
@@ -55,6 +61,21 @@ def show(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
 
 
 @app.command()
+def status(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Everything about the builds of one projection."""
+    with connect(url) as client:
+        found = [line for line in client.get("/api/projections")["data"] if line["name"] == name]
+    if as_json:
+        write_json({"data": found})
+        return
+    if not found:
+        raise CommandFailed(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
+    for line in found:
+        shown = {"build": _label(line), **{field: line[field] for field in _DETAILS if line.get(field) is not None}}
+        show_table(("what", "is"), [(field, str(value)) for field, value in shown.items()], flexible="is")
+
+
+@app.command()
 def rebuild(name: Name, *, wait: Wait = True, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Build it anew beside the live build, which it replaces when it has caught up."""
     _begin(name, "rebuild", wait=wait, as_json=as_json, url=url)
@@ -81,11 +102,20 @@ def rollback(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> 
 
 
 @app.command()
-def drop(name: Name, build: Annotated[str, typer.Argument(help="Such as 1.2.")], *, url: Url = DEFAULT_URL) -> None:
+def drop(
+    name: Name,
+    build: Annotated[str, typer.Argument(help="Such as 1.2.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
     """Remove a build that is not live, with its tables."""
     with connect(url) as client:
         client.delete(f"/api/projections/{name}/builds/{build}")
-    note(f"The build {build} of {name} is gone.")
+    if as_json:
+        write_json({"name": name, "build": build, "dropped": True})
+    else:
+        note(f"The build {build} of {name} is gone.")
 
 
 @app.command()
@@ -124,12 +154,16 @@ def new(
     name: Annotated[str, typer.Argument(help="Lower case words joined by underscores.")],
     *,
     folder: Annotated[Path, typer.Option(help="Where the files shall be.")] = Path("projections"),
+    as_json: AsJson = False,
 ) -> None:
     """Write a projection to start from, with a test that runs."""
     from send2llm.interfaces.cli.new_projection import write_projection
 
-    for path in write_projection(name, folder):
-        write(f"{path}\n")
+    files = [str(path) for path in write_projection(name, folder)]
+    if as_json:
+        write_json({"files": files})
+        return
+    write("".join(f"{path}\n" for path in files))
     note(f'Add it to send2llm.toml: projections = ["{folder}"]')
 
 
