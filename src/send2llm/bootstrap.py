@@ -42,6 +42,7 @@ from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
 from send2llm.application.intents import Intents
+from send2llm.application.log_verification import SealedLog
 from send2llm.application.money_audit import AuditMoney, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
@@ -71,6 +72,9 @@ from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions,
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
 from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.log_seals.queries import PostgresSeals
+from send2llm.infrastructure.log_seals.sealer import LogSealer
+from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
@@ -136,6 +140,18 @@ def build_projector(settings: Settings) -> Projector:
     return Projector(database_of(settings), projections(settings), decoder)
 
 
+def build_sealer(settings: Settings) -> LogSealer | None:
+    """What seals the log, beside the projector; ``None`` without a key. Raises ``ConfigurationError`` for a bad one."""
+    seals = settings.seals
+    if seals.key is not None:
+        key = SealingKey.parse(seals.key.get_secret_value(), "seals.key")
+    elif seals.key_file is not None:
+        key = SealingKey.of_file(seals.key_file)
+    else:
+        return None
+    return LogSealer(database_of(settings), key, seal_every=seals.every_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running worker's use cases, and what it must start and stop. Made by ``build_service``."""
@@ -159,6 +175,7 @@ class Service:
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
+    seals: SealedLog
     _holds: Holds
     _upkeep: BudgetUpkeep
     _recover: RecoverUnfinishedCalls
@@ -357,6 +374,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
     statuses = PostgresProjections(pool, codec)
+    yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
     yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
 

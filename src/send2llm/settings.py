@@ -182,6 +182,17 @@ class BudgetSettings(_Section):
         )
 
 
+class SealSettings(_Section):
+    """How the log of events is sealed, so that anybody can verify that it was not changed."""
+
+    key: Secret | None = None
+    """The secret Ed25519 key: 32 bytes in base64 or hexadecimal. Nothing is sealed without a key, or a file of one."""
+    key_file: Path | None = None
+    """A file with the key, made if it is missing. With the embedded database: ``sealing.key`` in the data folder."""
+    every_seconds: Seconds = 10.0
+    """How long an event may wait for its seal."""
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -240,6 +251,7 @@ class Settings(BaseSettings):
     budgets: BudgetSettings = BudgetSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
+    seals: SealSettings = SealSettings()
     log: LogSettings = LogSettings()
     local_model: LocalModelSettings = LocalModelSettings()
 
@@ -254,7 +266,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> frozenset[str]:
         """Every value that must never be shown, in a log or elsewhere."""
-        given = [self.api_key, self.database_url, *(provider.api_key for provider in self.providers.values())]
+        given = [
+            self.api_key,
+            self.database_url,
+            self.seals.key,
+            *(provider.api_key for provider in self.providers.values()),
+        ]
         values = {secret.get_secret_value() for secret in given if secret is not None}
         headers = {value for provider in self.providers.values() for value in provider.headers.values()}
         return frozenset(value for value in values | headers if len(value) >= SHORTEST_SECRET)
