@@ -98,7 +98,7 @@ def _view(error: Exception) -> ErrorView:
 def _invalid(error: RequestValidationError) -> InvalidRequest:
     """The first of the problems: mend it, and the next is told."""
     problem = error.errors()[0]
-    where = ".".join(str(step) for step in problem["loc"] if step != "body")
+    where = ".".join(str(step) for step in problem["loc"][1:])  # the first says whether body, query, path or header
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {problem.get('ctx', {}).get('error', message)}.")

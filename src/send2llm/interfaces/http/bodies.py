@@ -1,15 +1,26 @@
 """The bodies that Send2LLM's own API takes."""
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from send2llm.domain.budget_period import PeriodKind
 from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
-from send2llm.domain.budget_scope import BudgetScope
+from send2llm.domain.budget_scope import LONGEST_NAME, BudgetScope
 
 
 class _Body(BaseModel):
@@ -73,25 +84,55 @@ class CloseConversation(_Body):
     reason: str = Field(default="", max_length=1_000)
 
 
+# Checked by the domain; here they are only described.
+Name = Annotated[
+    str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[!-~]+$"})
+]
+ProviderName = Annotated[
+    str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[!-.0-~]+$"})
+]
+
+
 class Scope(_Body):
     """Which calls a budget pays for; nothing named: all of them."""
 
-    provider: str | None = None
-    model: str | None = None
-    tenant: str | None = None
-    actor: str | None = None
+    provider: ProviderName | None = None
+    model: Name | None = None
+    tenant: Name | None = None
+    actor: Name | None = None
 
     def domain(self) -> BudgetScope:
         """The same in the words of the domain."""
         return BudgetScope(self.provider, self.model, self.tenant, self.actor)
 
 
+_AMOUNT = re.compile(r"-?([0-9]+(\.[0-9]+)?|\.[0-9]+)")
+
+
 def _exact(value: object) -> object:
     """A number of JSON is read as a binary float; its shortest spelling is what was written."""
-    return str(value) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return str(value)
+    if isinstance(value, bool) or (isinstance(value, str) and not _AMOUNT.fullmatch(value)):
+        raise ValueError("an amount is written in plain decimal digits, such as 12.50")
+    return value
 
 
-Usd = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False, max_digits=30)]
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    Field(allow_inf_nan=False, max_digits=30),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1e15},
+                {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"},
+            ],
+            "description": "US dollars; more than 0, and at most 12 decimal places.",
+        }
+    ),
+]
+Thresholds = list[Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100})]]
 
 
 class DefineBudget(_Body):
@@ -101,16 +142,28 @@ class DefineBudget(_Body):
     limit_usd: Usd
     period: PeriodKind = "month"
     time_zone: str = "UTC"
-    carry_over: bool = False
-    thresholds: list[int] = list(DEFAULT_THRESHOLDS)
+    carry_over: StrictBool = False
+    thresholds: Thresholds = list(DEFAULT_THRESHOLDS)
 
 
 class ChangeBudget(_Body):
     """What shall be different from now on."""
 
-    limit_usd: Usd | None = None
-    carry_over: bool | None = None
-    thresholds: list[int] | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    limit_usd: Usd | SkipJsonSchema[None] = None
+    carry_over: StrictBool | SkipJsonSchema[None] = None
+    thresholds: Thresholds | SkipJsonSchema[None] = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "ChangeBudget":
+        fields = ", ".join(type(self).model_fields)
+        if not self.model_fields_set:
+            raise ValueError(f"there is nothing to change; give one of {fields}")
+        for name in self.model_fields_set:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null; leave out what shall stay")
+        return self
 
 
 class RetireBudget(_Body):

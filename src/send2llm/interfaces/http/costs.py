@@ -9,8 +9,9 @@ from pydantic import AwareDatetime
 from send2llm.application.costs import CostFilter, Group
 from send2llm.interfaces.http import views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.strict_route import StrictRoute
 
-router = APIRouter(prefix="/api/costs", tags=["costs"])
+router = APIRouter(prefix="/api/costs", tags=["costs"], route_class=StrictRoute)
 
 Groups = Annotated[list[Group], Query(max_length=5, description="One after the other; none: everything together.")]
 

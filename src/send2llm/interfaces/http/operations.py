@@ -6,10 +6,11 @@ from fastapi import APIRouter, Query, Response
 
 from send2llm.interfaces.http import views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.strict_route import StrictRoute
 
 LARGEST_PAGE = 1000
 
-router = APIRouter(prefix="/api", tags=["operations"])
+router = APIRouter(prefix="/api", tags=["operations"], route_class=StrictRoute)
 
 
 @router.get("/events", summary="All events in the order in which they were stored", response_model=None)
