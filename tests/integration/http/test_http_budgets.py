@@ -297,6 +297,27 @@ class TestLookingBack:
         for zone in ("Nowhere", "posixrules", "Factory", "localtime", "posix/Europe/Berlin"):
             assert (await gateway.api.get(f"/api/costs?by=day&time_zone={zone}")).status_code == 400, zone
 
+    @pytest.mark.parametrize(
+        ("begin", "status"),
+        [
+            ("2026-11-23T12:00:00Z", 200),
+            ("2026-11-23T12:00:00+01:00", 200),  # its plus sign arrives as a blank
+            ("2026-11-23T12:00:00%2B01:00", 200),
+            ("2026-11-23%2012:00:00%2B01:00", 200),
+            ("2026-11-23", 400),
+            ("2026-11-23T12:00", 400),
+            ("2026-11-23%2012:00", 400),
+            ("1795449863", 400),
+            ("0001-01-01T00:00:00%2B14:00", 400),
+            ("9999-12-31T23:59:59-12:00", 400),
+            ("now", 400),
+        ],
+    )
+    async def test_a_time_is_one_with_an_offset(self, gateway, begin, status):
+        response = await gateway.api.get(f"/api/costs?begin={begin}")
+        assert response.status_code == status, response.text
+        assert status == 200 or response.json()["param"] == "begin"
+
     async def test_a_report_is_never_cut_off(self, gateway, migrated, monkeypatch):
         monkeypatch.setattr("send2llm.infrastructure.read_models.cost_queries.LARGEST_REPORT", 1)
         for tenant_model in ("one", "two"):

@@ -39,13 +39,11 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-    for routes in (health, models, conversations, budgets, costs, audit, operations):
-        app.include_router(routes.router)
+    formats = installed_formats()
+    add_routes(app, formats)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
-    formats = installed_formats()
     endpoints = _endpoints(service, formats)
-    describe_hot_routes(app, formats)
     for path, endpoint in endpoints.items():
         # The front calls them past FastAPI; here they stand so that other methods are refused by name.
         app.router.routes.append(Route(path, endpoint, methods=["POST"], include_in_schema=False))
@@ -58,6 +56,13 @@ def create_app(service: Service) -> Front:
         identifiers=service.identifiers,
         observer=service.metrics,
     )
+
+
+def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
+    """All that the OpenAPI document describes."""
+    for routes in (health, models, conversations, budgets, costs, audit, operations):
+        app.include_router(routes.router)
+    describe_hot_routes(app, formats)
 
 
 def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, AnswerEndpoint]:

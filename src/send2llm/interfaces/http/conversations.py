@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime
 
 from send2llm.application.intents import SendMessage
 from send2llm.application.patience import Caller
@@ -20,6 +19,7 @@ from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, Sen
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.described_errors import ANY_CALL, problems
 from send2llm.interfaces.http.message_stream import MessageStream
+from send2llm.interfaces.http.moments import Rfc3339
 from send2llm.interfaces.http.reply_headers import reply_headers
 from send2llm.interfaces.http.strict_route import StrictRoute
 
@@ -85,8 +85,8 @@ async def list_conversations(
     provider: str | None = None,
     state: ConversationState | None = None,
     q: Annotated[str | None, Query(description="Words in the title.")] = None,
-    started_after: AwareDatetime | None = None,
-    started_before: AwareDatetime | None = None,
+    started_after: Rfc3339 | None = None,
+    started_before: Rfc3339 | None = None,
 ) -> dict[str, Any]:
     """Pages go on with `next_cursor`; `model` and `provider` are those of the last call."""
     matching = ConversationFilter(

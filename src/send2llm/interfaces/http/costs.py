@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from send2llm.application.costs import CostFilter, Group
 from send2llm.interfaces.http import views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.moments import Rfc3339
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/costs", tags=["costs"], route_class=StrictRoute)
@@ -20,8 +20,8 @@ Groups = Annotated[list[Group], Query(max_length=5, description="One after the o
 async def costs(
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
-    begin: Annotated[AwareDatetime | None, Query(description="Only attempts begun at this time or later.")] = None,
-    end: Annotated[AwareDatetime | None, Query(description="Only attempts begun before this time.")] = None,
+    begin: Annotated[Rfc3339 | None, Query(description="Only attempts begun at this time or later.")] = None,
+    end: Annotated[Rfc3339 | None, Query(description="Only attempts begun before this time.")] = None,
     provider: str | None = None,
     model: str | None = None,
     tenant: str | None = None,
