@@ -116,6 +116,7 @@ async def test_a_budget_is_found_by_all_that_sets_it_apart(gateway):
     assert ids["day", 3] in several.errors
     assert ids["month", 3] in several.errors
     assert ids["day", 1] not in several.errors
+    assert "leave the other options out" in (await run(gateway, "budget", "show", ids["day", 3], *named[1:])).errors
     assert (await run(gateway, "budget", "retire", *named)).exit_code == 0
     assert len((await run(gateway, "budget", "list", "--json")).json["data"]) == 3
 
@@ -151,7 +152,7 @@ async def test_a_provider_that_is_none_is_told_of(gateway):
     [
         (["set", "", "--limit", "1"], "no scope"),
         (["set", "fake", "--tenant", "", "--limit", "1"], "--tenant names nobody"),
-        (["set", "fake", "--limit", "1_000"], "--limit: an amount is written in plain decimal digits"),
+        (["set", "fake", "--limit", "1_000"], "--limit: a number is written in plain decimal digits"),
         (["set", "fake", "--limit=-5"], "more than 0 and at most"),
         (["set", "fake", "--limit", "0"], "more than 0 and at most"),
         (["set", "fake", "--limit", "1", "--period", "year"], "--period: "),
@@ -174,7 +175,7 @@ async def test_what_there_is_none_of_is_told(gateway):
         assert (said.exit_code, "No budget is for nobody" in said.errors) == (1, True)
     wrong = await run(gateway, "budget", "set", "fake", "--limit", "nothing")
     assert wrong.exit_code == 1
-    assert "--limit: an amount" in wrong.errors
+    assert "--limit: a number" in wrong.errors
 
 
 async def test_costs(gateway):

@@ -71,9 +71,13 @@ def find(
 ) -> str:
     """The id of the one budget that is named by its id or its scope; raises ``CommandFailed`` for none or several."""
     try:
-        return str(UUID(budget))
+        known = str(UUID(budget))
     except ValueError:
         wanted = Wanted(read_scope(budget, tenant, actor), kind, zone)
+    else:
+        if any(one is not None for one in (tenant, actor, kind, zone)):
+            raise CommandFailed(f"{budget} is an id, which says it all; leave the other options out.")
+        return known
     found = wanted.among(all_budgets(client))
     if not found:
         raise CommandFailed(f"No budget is for {_described(wanted)}; `send2llm budget list` shows what there is.")

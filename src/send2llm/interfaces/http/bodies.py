@@ -1,26 +1,22 @@
 """The bodies that Send2LLM's own API takes."""
 
-import re
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
-    StrictInt,
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 
 from send2llm.domain.budget_period import PeriodKind
 from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
 from send2llm.domain.budget_scope import LONGEST_NAME, BudgetScope
+from send2llm.interfaces.http.numbers import Percent, Score, Usd
 
 
 class _Body(BaseModel):
@@ -40,6 +36,8 @@ class SendMessages(_Body):
     Either ``content``, which the user says, or ``messages``, in the shape of OpenAI's chat completions; they are
     added to what was said before, never compared with it.
     """
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["content"]}, {"required": ["messages"]}]})
 
     model: str
     content: str | list[dict[str, Any]] | None = None
@@ -74,7 +72,7 @@ class GiveFeedback(_Body):
     """Judge one answer, or the whole conversation when no ``completion_id`` is given."""
 
     completion_id: UUID | None = None
-    score: Decimal = Field(ge=-1, le=1, max_digits=20, decimal_places=18)  # a database holds no endless fraction
+    score: Score
     comment: str = Field(default="", max_length=10_000)
 
 
@@ -106,35 +104,6 @@ class Scope(_Body):
         return BudgetScope(self.provider, self.model, self.tenant, self.actor)
 
 
-_AMOUNT = re.compile(r"-?([0-9]+(\.[0-9]+)?|\.[0-9]+)")
-
-
-def _exact(value: object) -> object:
-    """A number of JSON is read as a binary float; its shortest spelling is what was written."""
-    if isinstance(value, float):
-        return str(value)
-    if isinstance(value, bool) or (isinstance(value, str) and not _AMOUNT.fullmatch(value)):
-        raise ValueError("an amount is written in plain decimal digits, such as 12.50")
-    return value
-
-
-Usd = Annotated[
-    Decimal,
-    BeforeValidator(_exact),
-    Field(allow_inf_nan=False, max_digits=30),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": 1e15},
-                {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"},
-            ],
-            "description": "US dollars; more than 0, and at most 12 decimal places.",
-        }
-    ),
-]
-Thresholds = list[Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100})]]
-
-
 class DefineBudget(_Body):
     """In each period, the calls in the scope may cost so much."""
 
@@ -143,23 +112,31 @@ class DefineBudget(_Body):
     period: PeriodKind = "month"
     time_zone: str = "UTC"
     carry_over: StrictBool = False
-    thresholds: Thresholds = list(DEFAULT_THRESHOLDS)
+    thresholds: list[Percent] = list(DEFAULT_THRESHOLDS)
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """Fields may be left out, and that is not the same as null."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+        for kind in field.pop("anyOf"):
+            if kind != {"type": "null"}:
+                field.update(kind)
 
 
 class ChangeBudget(_Body):
     """What shall be different from now on."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra=_without_null)
 
-    limit_usd: Usd | SkipJsonSchema[None] = None
-    carry_over: StrictBool | SkipJsonSchema[None] = None
-    thresholds: Thresholds | SkipJsonSchema[None] = None
+    limit_usd: Usd | None = None
+    carry_over: StrictBool | None = None
+    thresholds: list[Percent] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "ChangeBudget":
-        fields = ", ".join(type(self).model_fields)
         if not self.model_fields_set:
-            raise ValueError(f"there is nothing to change; give one of {fields}")
+            raise ValueError(f"there is nothing to change; give one of {', '.join(type(self).model_fields)}")
         for name in self.model_fields_set:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null; leave out what shall stay")

@@ -13,10 +13,10 @@ from send2llm.bootstrap import Service
 from send2llm.domain.budget_period import Recurrence
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.money import ZERO
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.bodies import ChangeBudget, DefineBudget, RetireBudget
 from send2llm.interfaces.http.dependencies import TheContext, TheService
-from send2llm.interfaces.http.described_errors import problems
+from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/budgets", tags=["budgets"], route_class=StrictRoute)
@@ -31,7 +31,9 @@ Period = Annotated[
 ]
 
 
-@router.post("", status_code=201, summary="Set up a budget", response_model=None, responses=problems(409))
+@router.post(
+    "", status_code=201, summary="Set up a budget", response_model=None, responses=ends(answers.Budget, 409, status=201)
+)
 async def define(service: TheService, context: TheContext, body: DefineBudget) -> Response:
     """A call must fit every budget that covers it. Counts in all processes within a second."""
     plan = await service.budgets.define(
@@ -45,20 +47,20 @@ async def define(service: TheService, context: TheContext, body: DefineBudget) -
     return views.json_response(_report(service, await service.budget_queries.one(plan.id)), status=201)
 
 
-@router.get("", summary="All budgets, and where they stand", response_model=None)
+@router.get("", summary="All budgets, and where they stand", response_model=None, responses=ends(answers.Budgets))
 async def list_budgets(service: TheService, retired: bool = False) -> Response:
     """With `retired`, those that limit nothing any more as well."""
     reports = await service.budget_queries.all(retired=retired)
     return views.json_response({"data": [_report(service, report) for report in reports]})
 
 
-@router.get("/{budget_id}", summary="Where a budget stands", response_model=None, responses=problems(404))
+@router.get("/{budget_id}", summary="Where a budget stands", response_model=None, responses=ends(answers.Budget, 404))
 async def show(service: TheService, budget_id: UUID, period: Period = None) -> Response:
     """Of what may be spent, so much is settled, so much lent to processes (calls hold a part of it), the rest left."""
     return views.json_response(_report(service, await service.budget_queries.one(budget_id, period)))
 
 
-@router.patch("/{budget_id}", summary="Change a budget", response_model=None, responses=problems(404, 409))
+@router.patch("/{budget_id}", summary="Change a budget", response_model=None, responses=ends(answers.Budget, 404, 409))
 async def change(service: TheService, context: TheContext, budget_id: UUID, body: ChangeBudget) -> Response:
     """A limit counts at once; below what is settled and lent it takes nothing back, and stops what comes."""
     plan = await service.budgets.change(
@@ -71,7 +73,7 @@ async def change(service: TheService, context: TheContext, budget_id: UUID, body
     "/{budget_id}/retire",
     summary="Let a budget limit nothing any more",
     response_model=None,
-    responses=problems(404, 409),
+    responses=ends(answers.BudgetPlan, 404, 409),
 )
 async def retire(
     service: TheService, context: TheContext, budget_id: UUID, body: RetireBudget | None = None
@@ -81,14 +83,21 @@ async def retire(
     return views.json_response(_plan(service, plan))
 
 
-@router.get("/{budget_id}/events", summary="What happened to a budget", response_model=None, responses=problems(404))
+@router.get(
+    "/{budget_id}/events", summary="What happened to a budget", response_model=None, responses=ends(answers.Events, 404)
+)
 async def events(service: TheService, budget_id: UUID, period: Period = None) -> Response:
     """Of its plan; with `period`, what was lent, came back and was paid in that period."""
     recorded = await service.budget_queries.events(budget_id, period)
     return views.json_response({"data": [views.event(one, service.event_data(one)) for one in recorded]})
 
 
-@router.get("/{budget_id}/explain", summary="The events behind a figure", response_model=None, responses=problems(404))
+@router.get(
+    "/{budget_id}/explain",
+    summary="The events behind a figure",
+    response_model=None,
+    responses=ends(answers.Explanation, 404),
+)
 async def explain(service: TheService, budget_id: UUID, figure: Figure = "settled", period: Period = None) -> Response:
     """Each with the amount by which it changed the figure: together they are the figure, to the last digit."""
     explanation = await service.budget_explanations.explain(budget_id, period, figure)

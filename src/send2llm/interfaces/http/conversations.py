@@ -12,12 +12,12 @@ from send2llm.application.patience import Caller
 from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.formats import openai_chat
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.answering import read_idempotency_key
 from send2llm.interfaces.http.asgi import Watch
 from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, SendMessages, StartConversation
 from send2llm.interfaces.http.dependencies import TheContext, TheService
-from send2llm.interfaces.http.described_errors import ANY_CALL, problems
+from send2llm.interfaces.http.descriptions import ANY_CALL, ends, problems
 from send2llm.interfaces.http.message_stream import MessageStream
 from send2llm.interfaces.http.moments import Rfc3339
 from send2llm.interfaces.http.reply_headers import reply_headers
@@ -30,7 +30,13 @@ LONGEST_VERSION = 20
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=StrictRoute)
 
 
-@router.post("", status_code=201, summary="Start a conversation", responses=problems(409))
+@router.post(
+    "",
+    status_code=201,
+    summary="Start a conversation",
+    response_model=None,
+    responses=ends(answers.Conversation, 409, status=201),
+)
 async def start(service: TheService, context: TheContext, body: StartConversation) -> dict[str, Any]:
     """Give an id and labels of your own, or an empty object."""
     started = await service.conversations.start(context, body.id, body.labels)
@@ -41,7 +47,7 @@ async def start(service: TheService, context: TheContext, body: StartConversatio
     "/{conversation_id}/messages",
     summary="Say something and get an answer",
     response_model=None,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **problems(*ANY_CALL)},
+    responses=ends(answers.Answer, *ANY_CALL, stream=True),
 )
 async def send(
     service: TheService,
@@ -76,7 +82,9 @@ async def send(
     return views.json_response(views.answer(reply), reply_headers(reply, overhead))
 
 
-@router.get("", summary="List conversations, the latest first")
+@router.get(
+    "", summary="List conversations, the latest first", response_model=None, responses=ends(answers.Conversations)
+)
 async def list_conversations(
     service: TheService,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
@@ -106,7 +114,7 @@ async def list_conversations(
     "/{conversation_id}",
     summary="A conversation now, or as of a version or a time",
     response_model=None,
-    responses=problems(404),
+    responses=ends(answers.ConversationAsOf, 404),
 )
 async def show(service: TheService, conversation_id: UUID, at: str | None = None) -> Response:
     """`at` is a version (how many events), or an RFC 3339 time."""
@@ -121,7 +129,10 @@ async def show(service: TheService, conversation_id: UUID, at: str | None = None
 
 
 @router.get(
-    "/{conversation_id}/events", summary="What happened in a conversation", response_model=None, responses=problems(404)
+    "/{conversation_id}/events",
+    summary="What happened in a conversation",
+    response_model=None,
+    responses=ends(answers.Events, 404),
 )
 async def events(
     service: TheService,
@@ -145,7 +156,12 @@ async def feedback(service: TheService, context: TheContext, conversation_id: UU
     await service.conversations.give_feedback(context, conversation_id, body.completion_id, body.score, body.comment)
 
 
-@router.post("/{conversation_id}/close", summary="Say that nothing more will come", responses=problems(404, 409))
+@router.post(
+    "/{conversation_id}/close",
+    summary="Say that nothing more will come",
+    response_model=None,
+    responses=ends(answers.Conversation, 404, 409),
+)
 async def close(
     service: TheService, context: TheContext, conversation_id: UUID, body: CloseConversation | None = None
 ) -> dict[str, Any]:

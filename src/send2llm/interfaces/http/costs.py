@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from send2llm.application.costs import CostFilter, Group
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.moments import Rfc3339
 from send2llm.interfaces.http.strict_route import StrictRoute
 
@@ -16,7 +17,7 @@ router = APIRouter(prefix="/api/costs", tags=["costs"], route_class=StrictRoute)
 Groups = Annotated[list[Group], Query(max_length=5, description="One after the other; none: everything together.")]
 
 
-@router.get("", summary="What calls cost", response_model=None)
+@router.get("", summary="What calls cost", response_model=None, responses=ends(answers.Costs))
 async def costs(
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults

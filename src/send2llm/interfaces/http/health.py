@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
 from send2llm.interfaces.http.dependencies import TheService
-from send2llm.interfaces.http.described_errors import problems
+from send2llm.interfaces.http.descriptions import problems
 
 router = APIRouter(tags=["operations"])
 

@@ -1,10 +1,9 @@
 """Times in queries."""
 
 import re
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator
 
 _DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
 _LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)")
@@ -18,12 +17,5 @@ def _as_it_was_meant(value: object) -> object:
     return _LOST_PLUS.sub("+", value) if len(value) > len("2026-11-23 12:00") else value
 
 
-def _in_reach(moment: datetime) -> datetime:
-    """At the ends of time, other time zones are beyond them."""
-    if not 2 <= moment.year <= 9998:
-        raise ValueError("a time is between the years 2 and 9998")
-    return moment
-
-
-Rfc3339 = Annotated[AwareDatetime, BeforeValidator(_as_it_was_meant), AfterValidator(_in_reach)]
+Rfc3339 = Annotated[AwareDatetime, BeforeValidator(_as_it_was_meant)]
 """A moment with its offset from UTC."""

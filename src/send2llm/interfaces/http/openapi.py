@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from send2llm.infrastructure.formats.caller_format import CallerFormat
-from send2llm.interfaces.http.described_errors import ANY_CALL, SCHEMAS, each
+from send2llm.interfaces.http.descriptions import ANY_CALL, SCHEMAS, each
 
 
 def describe_hot_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 LARGEST_PAGE = 1000
@@ -13,7 +14,12 @@ LARGEST_PAGE = 1000
 router = APIRouter(prefix="/api", tags=["operations"], route_class=StrictRoute)
 
 
-@router.get("/events", summary="All events in the order in which they were stored", response_model=None)
+@router.get(
+    "/events",
+    summary="All events in the order in which they were stored",
+    response_model=None,
+    responses=ends(answers.Feed),
+)
 async def events(
     service: TheService,
     after: Annotated[int, Query(ge=0, description="The last position that you have seen.")] = 0,
@@ -26,7 +32,9 @@ async def events(
     return views.json_response({"data": data, "head": await service.feed.head()})
 
 
-@router.get("/projections", summary="How far the read models are")
+@router.get(
+    "/projections", summary="How far the read models are", response_model=None, responses=ends(answers.Projections)
+)
 async def projections(service: TheService) -> dict[str, Any]:
     """`lag_events` counts what is stored and not yet folded."""
     return {"data": [views.projection(status) for status in await service.projection_statuses.all()]}

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from send2llm.domain.errors import InvalidRequest
 from send2llm.interfaces.http.asgi import parse_json
-from send2llm.interfaces.http.described_errors import problems
+from send2llm.interfaces.http.descriptions import problems
 
 
 class StrictJsonRequest(Request):

@@ -120,4 +120,5 @@ def event(recorded: RecordedEvent, data: object) -> dict[str, Any]:
 def projection(status: ProjectionStatus) -> dict[str, Any]:
     """How a projection stands."""
     shown = asdict(status)
-    return {**shown, "error": shown.pop("reason")}
+    shown["error"] = shown.pop("reason")
+    return shown

@@ -1,8 +1,10 @@
-"""How errors are described in the OpenAPI document; ``errors`` makes what is described here."""
+"""How routes end, for the OpenAPI document: with which answers, and with which errors."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
+
+from pydantic import BaseModel
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -66,13 +68,23 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 """What the responses below refer to, among the document's components."""
 
 
+def ends(answer: type[BaseModel], *errors: int, status: int = 200, stream: bool = False) -> Responses:
+    """How a route under ``/api`` ends, for FastAPI's ``responses``.
+
+    With an ``answer`` of ``status``, as a stream of server-sent events when it is asked for one and does ``stream``,
+    or with a problem of one of the statuses ``errors``, beside those that ``StrictRoute`` describes for all.
+    """
+    streamed = {"content": {"text/event-stream": {"schema": {"type": "string"}}}} if stream else {}
+    return {status: {"model": answer, **streamed}, **problems(*errors)}
+
+
 def problems(*statuses: int) -> Responses:
-    """The responses of a route under ``/api`` that fails with one of ``statuses``, for FastAPI's ``responses``."""
+    """The problems with which a route under ``/api`` ends."""
     return {status: _response(status, "application/problem+json", "Problem") for status in statuses}
 
 
 def openai_errors(*statuses: int) -> Responses:
-    """The same under ``/v1``."""
+    """The same under ``/v1``, in OpenAI's shape."""
     return {status: _response(status, "application/json", "OpenAIError") for status in statuses}
 
 
