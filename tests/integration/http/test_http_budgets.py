@@ -297,6 +297,14 @@ class TestLookingBack:
         for zone in ("Nowhere", "posixrules", "Factory", "localtime", "posix/Europe/Berlin"):
             assert (await gateway.api.get(f"/api/costs?by=day&time_zone={zone}")).status_code == 400, zone
 
+    async def test_a_time_zone_that_only_the_database_does_not_know(self, gateway, monkeypatch):
+        await gateway.ask(**LIMITED)
+        with gateway.projecting():
+            await gateway.history_is_complete()
+        monkeypatch.setattr("send2llm.infrastructure.read_models.cost_queries.known_zone", str)
+        response = await gateway.api.get("/api/costs?by=day&time_zone=Mars/Olympus")
+        assert (response.status_code, response.json()["param"]) == (400, "time_zone")
+
     @pytest.mark.parametrize(
         ("begin", "status"),
         [
