@@ -39,7 +39,7 @@ CHECKS = [
         "allow_header_conformance",
     )
 ]
-EXAMPLES = 20
+EXAMPLES = 12
 """Made up for each operation, beside those that go through its description value by value."""
 
 
@@ -98,7 +98,7 @@ def known(address: str) -> dict[str, str]:
         client.post(f"/api/conversations/{conversation}/messages", json=message).raise_for_status()
         for path in ("/api/costs", "/api/conversations"):  # so that reports have lines
             eventually(lambda path=path: client.get(path).raise_for_status().json()["data"])
-    return {"conversation_id": conversation, "budget_id": budget, "name": MODEL}
+    return {"conversation_id": conversation, "budget_id": budget, "model": MODEL, "name": "history", "build": "1.1"}
 
 
 @SCHEMA.parametrize()
@@ -114,7 +114,7 @@ def known(address: str) -> dict[str, str]:
 def test_an_operation_does_what_is_described(case, meant, address, known):
     if meant:  # it may even succeed
         for name in case.path_parameters:
-            case.path_parameters[name] = known[name]
+            case.path_parameters[name] = known["model" if case.path.startswith("/v1/models") else name]
         if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
             case.body["model"] = MODEL
     case.call_and_validate(base_url=address, checks=CHECKS, timeout=20)

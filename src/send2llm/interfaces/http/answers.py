@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from send2llm.application.budgets.explanation import Figure
-from send2llm.application.projections import ProjectionState
+from send2llm.application.projections import BuildRole, ProjectionState
 from send2llm.application.queries import ConversationState
 from send2llm.domain.budget_period import PeriodKind
 
@@ -266,7 +266,7 @@ class MoneyAudit(_Answer):
 
 
 class Projection(_Answer):
-    """How far a read model is."""
+    """How far a build of a read model is."""
 
     name: str
     version: int
@@ -279,6 +279,11 @@ class Projection(_Answer):
     updated_at: datetime
     error: str | None
     failed_position: int | None
+    build: int
+    role: BuildRole
+    created_at: datetime | None
+    skipped: int
+    remaining_seconds: float | None
 
 
 class Projections(_Answer):

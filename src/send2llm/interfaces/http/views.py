@@ -121,4 +121,5 @@ def projection(status: ProjectionStatus) -> dict[str, Any]:
     """How a projection stands."""
     shown = asdict(status)
     shown["error"] = shown.pop("reason")
+    shown["remaining_seconds"] = status.remaining_seconds
     return shown
