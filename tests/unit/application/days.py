@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -71,6 +72,8 @@ class Day:
     def __init__(self) -> None:
         self.lives = Lives()
         self.running: list[Running] = []
+        self._gates: list[asyncio.Event] = []
+        """All of them: an attempt may find the outcome that was scripted for another call."""
         self._numbers = count(1)
         first = self._house()
         self.store, self.clock, self.recalls, self.policy = first.store, first.clock, first.recalls, first.policy
@@ -88,16 +91,16 @@ class Day:
 
     async def end(self) -> None:
         """All answers come, what is dead is written off, and all money goes home."""
-        for one in self.running:
-            one.gate.set()
-        for house in self.houses:
-            await house.background.drain(2)
+        for gate in self._gates:
+            gate.set()
         await self._rest()
         for house in self.houses:
             await house.background.drain(2)
             house.conversations.losses.clear()
+            vars(house.budgets).pop("save", None)
             await house.holds.close()
         self.lives.gone -= {house.process for house in self.houses}
+        self.clock.advance(self.policy.allowance + 2)  # of what was lent in vain, because the answer got lost
         await self.recover(0)
         await self.settle(0)
 
@@ -110,13 +113,14 @@ class Day:
             provider.script(*[OUTCOMES[name] for name in outcomes])
         await self._expected(self._ask(house, model, streamed, Caller()))
 
-    async def start(self, process: int, model: str, streamed: bool) -> None:
+    async def start(self, process: int, outcome: str, model: str, streamed: bool) -> None:
         """A call whose answer comes later, or never."""
         house, gate, caller = self._at(process), asyncio.Event(), Caller()
         for provider in house.providers:
-            provider.script(Held(ANSWER, gate, after=2 if streamed else 0))
+            provider.script(Held(OUTCOMES[outcome], gate, after=2 if streamed else 0))
         task = asyncio.create_task(self._expected(self._ask(house, model, streamed, caller)))
         self.running.append(Running(house, task, gate, caller))
+        self._gates.append(gate)
         await self._rest()
 
     async def answer(self, number: int) -> None:
@@ -136,6 +140,11 @@ class Day:
         """Answers to the next appends get lost."""
         self._at(process).conversations.losses = deque(losses)
 
+    async def lose_budgets(self, process: int, losses: list[bool | None]) -> None:
+        """The same, when budgets are saved."""
+        budgets = self._at(process).budgets
+        budgets.save = _losing(type(budgets).save.__get__(budgets), losses)
+
     async def wait(self, seconds: int) -> None:
         """Time passes."""
         self.clock.advance(seconds)
@@ -143,7 +152,8 @@ class Day:
     async def tidy(self, process: int) -> None:
         """A process looks after its money."""
         await self._refresh()
-        await self._at(process).holds.tidy()
+        with suppress(StoreUnavailable):
+            await self._at(process).holds.tidy()
 
     async def kill(self, process: int) -> None:
         """A process ends as if by ``kill -9``, and another one starts."""
@@ -173,13 +183,15 @@ class Day:
         """Calls of the dead are written off."""
         house, history = self._at(process), InMemoryHistory()
         history.fold([one for one in self.store.events if one.stream.startswith("conversation-")])
-        await RecoverUnfinishedCalls(history, self.lives, house.conversations, house.identifiers, self.clock)()
+        recover = RecoverUnfinishedCalls(history, self.lives, house.conversations, house.identifiers, self.clock)
+        with suppress(StoreUnavailable):  # the next look finds what is left to do
+            await recover()
 
     async def settle(self, process: int) -> None:
         """Money of the dead, and what nobody renewed, is settled."""
         await self._refresh()
         house = self._at(process)
-        await SettleAbandonedAllowances(
+        settle = SettleAbandonedAllowances(
             house.budgets,
             house.directory,
             house.conversations,
@@ -187,12 +199,15 @@ class Day:
             self.clock,
             house.identifiers,
             house.budget_observer,
-        )()
+        )
+        with suppress(StoreUnavailable):
+            await settle()
 
     async def close(self, process: int) -> None:
         """Books of periods that are over are closed."""
         await self._refresh()
-        await self._at(process).closing()()
+        with suppress(StoreUnavailable):
+            await self._at(process).closing()()
 
     # How it is done
 
@@ -233,6 +248,19 @@ class Day:
         """What was begun goes on until it waits for something."""
         for _ in range(30):
             await asyncio.sleep(0)
+
+
+def _losing(save: Callable[..., Awaitable[None]], losses: list[bool | None]) -> Callable[..., Awaitable[None]]:
+    left = deque(losses)
+
+    async def lossy(*changed: object, **context: object) -> None:
+        stored = left.popleft() if left else None
+        if stored is not False:
+            await save(*changed, **context)
+        if stored is not None:
+            raise StoreUnavailable("The connection broke; the test said so.")
+
+    return lossy
 
 
 async def _never(*_: object, **__: object) -> None:

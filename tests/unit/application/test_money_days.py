@@ -24,9 +24,9 @@ SOME_OUTCOMES = st.lists(st.sampled_from(sorted(OUTCOMES)), min_size=1, max_size
 LOSSES = st.lists(st.sampled_from([None, True, False]), min_size=1, max_size=4)
 THINGS = st.one_of(
     st.tuples(st.just("call"), NUMBERS, SOME_OUTCOMES, MODELS, st.booleans()),
-    st.tuples(st.just("start"), NUMBERS, MODELS, st.booleans()),
+    st.tuples(st.just("start"), NUMBERS, st.sampled_from(["answer", "dear", "broken"]), MODELS, st.booleans()),
     st.tuples(st.sampled_from(["answer", "leave", "tidy", "kill", "suspect", "recover", "settle", "close"]), NUMBERS),
-    st.tuples(st.just("lose"), NUMBERS, LOSSES),
+    st.tuples(st.sampled_from(["lose", "lose_budgets"]), NUMBERS, LOSSES),
     st.tuples(st.just("wait"), st.sampled_from([1, 10, 700, 3700])),
 )
 
@@ -98,7 +98,7 @@ def _audited(events: Sequence[RecordedEvent]) -> MoneyAudit:
     return ledger.result()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(THINGS, max_size=20))
 def test_the_ledger_the_conversations_and_the_audit_agree(things):
     async def live() -> None:
