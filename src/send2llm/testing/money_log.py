@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
 
@@ -21,7 +22,10 @@ from send2llm.application.context import Metadata, RecordedEvent
 from send2llm.domain.allowance_events import AllowanceClosed, HoldTaken
 from send2llm.domain.budget_period import Recurrence
 from send2llm.domain.budget_plan_events import BudgetChanged, BudgetDefined, BudgetRetired
-from send2llm.domain.provider_budget_events import PeriodOpened, ProviderBudgetEvent
+from send2llm.domain.conversation_events import CompletionReceived, CompletionRequested
+from send2llm.domain.money import ZERO
+from send2llm.domain.provider_budget_events import PeriodClosed, PeriodOpened, ProviderBudgetEvent
+from send2llm.domain.routing import PaidBy
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.streams import (
     allowance_stream,
@@ -29,8 +33,19 @@ from send2llm.infrastructure.event_store.streams import (
     budget_stream,
     conversation_stream,
 )
-from send2llm.testing.budget_stories import BUDGET, NOON, NOVEMBER, SCOPE, allowance, usd
-from send2llm.testing.conversation_stories import CONVERSATION
+from send2llm.testing.budget_stories import (
+    BUDGET,
+    NOON,
+    NOVEMBER,
+    SCOPE,
+    allowance,
+    granted,
+    hold,
+    opened,
+    settled,
+    usd,
+)
+from send2llm.testing.conversation_stories import CONVERSATION, answered, asked
 
 YESTERDAY = NOON - timedelta(days=1)
 
@@ -119,3 +134,38 @@ def _metadata(position: int, event: object) -> Metadata:
     """A budget was set up long before anything else happened, so that every process knows of it."""
     moment: datetime = YESTERDAY if isinstance(event, BudgetDefined) else NOON + timedelta(seconds=position)
     return Metadata(UUID(int=position), moment, UUID(int=0), None, "ann", "acme")
+
+
+PAYS = (PaidBy(BUDGET, NOVEMBER.key),)
+
+
+def paid(number: int, amount: str = "1", **more: Any) -> CompletionRequested:
+    """A call that the budget holds so much for."""
+    return asked(number, hold_usd=usd(amount), paid_by=PAYS, **more)
+
+
+def costs(number: int, cost: str, **more: Any) -> CompletionReceived:
+    """Its answer."""
+    return answered("Hello", number, cost_usd=usd(cost), **more)
+
+
+def period_closed(settled_usd: str, **more: Decimal) -> PeriodClosed:
+    """Books were closed; ``more`` are fields of the event, 0 unless they are given."""
+    nothing = dict.fromkeys(("carried_over_usd", "assumed_usd", "overrun_usd", "carried_forward_usd"), ZERO)
+    return PeriodClosed(**{"limit_usd": usd("10"), **nothing, "settled_usd": usd(settled_usd), **more})
+
+
+RIGHT = MoneyLog(
+    defined=defined(),
+    opened=opened(),
+    lent=granted(1, "4"),
+    asked=paid(1),
+    held=hold(1),
+    answered=costs(1, "0.25"),
+    asked_again=paid(2),
+    held_again=hold(2),
+    answered_again=costs(2, "0.5"),
+    settled=settled(1, "0.75", returned="3.25"),
+    closed=period_closed("0.75"),
+)
+"""Two calls, an allowance that was settled, and books that were closed."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from house import user
-from money_logs import CRASHED, PAYS, RIGHT, TAKEN_AWAY, audited, costs, paid
+from money_logs import CRASHED, TAKEN_AWAY, audited
 
 from send2llm.application.money_audit import AuditMoney
 from send2llm.domain.budget_plan_events import BudgetChanged, BudgetRetired
@@ -16,7 +16,7 @@ from send2llm.domain.routing import Attempt
 from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.testing.budget_stories import granted, hold, opened, overrun, renewed, settled, usd
 from send2llm.testing.conversation_stories import asked, attempt_failed, completion, interrupted, said
-from send2llm.testing.money_log import MoneyLog, defined
+from send2llm.testing.money_log import PAYS, RIGHT, MoneyLog, costs, defined, paid
 from send2llm.testing.providers import answer
 
 ONE_CALL = MoneyLog(defined=defined(), opened=opened(), lent=granted(1, "4"), asked=paid(1), held=hold(1))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from money_logs import CRASHED, RIGHT, audited, costs, paid
+from money_logs import CRASHED, audited
 
 from send2llm.domain.budget_period import Period
 from send2llm.domain.provider_budget_events import (
@@ -27,7 +27,7 @@ from send2llm.testing.budget_stories import (
     usd,
 )
 from send2llm.testing.conversation_stories import asked, attempt_failed
-from send2llm.testing.money_log import of_allowance
+from send2llm.testing.money_log import RIGHT, costs, of_allowance, paid
 
 OPEN = RIGHT.without("closed")
 """The same with its books open."""
