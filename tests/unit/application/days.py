@@ -72,8 +72,8 @@ class Day:
     def __init__(self) -> None:
         self.lives = Lives()
         self.running: list[Running] = []
-        self._gates: list[asyncio.Event] = []
-        """All of them: an attempt may find the outcome that was scripted for another call."""
+        self._started: list[Running] = []
+        """All that ever ran: an attempt may find the outcome that was scripted for another call, and go on waiting."""
         self._numbers = count(1)
         first = self._house()
         self.store, self.clock, self.recalls, self.policy = first.store, first.clock, first.recalls, first.policy
@@ -91,8 +91,8 @@ class Day:
 
     async def end(self) -> None:
         """All answers come, what is dead is written off, and all money goes home."""
-        for gate in self._gates:
-            gate.set()
+        for one in self._started:
+            one.gate.set()
         await self._rest()
         for house in self.houses:
             await house.background.drain(2)
@@ -120,7 +120,7 @@ class Day:
             provider.script(Held(OUTCOMES[outcome], gate, after=2 if streamed else 0))
         task = asyncio.create_task(self._expected(self._ask(house, model, streamed, caller)))
         self.running.append(Running(house, task, gate, caller))
-        self._gates.append(gate)
+        self._started.append(self.running[-1])
         await self._rest()
 
     async def answer(self, number: int) -> None:
@@ -163,11 +163,11 @@ class Day:
             for name in ("load", "save", "period", "plan"):
                 if hasattr(port, name):
                     setattr(port, name, _never)
-        mine = [one for one in self.running if one.house is house]
         self.running = [one for one in self.running if one.house is not house]
-        for one in mine:
-            one.task.cancel()
-            await asyncio.wait([one.task])
+        for one in self._started:
+            if one.house is house:
+                one.task.cancel()
+                await asyncio.wait([one.task])
         await house.background.drain(0)
         self.houses[self.houses.index(house)] = fresh = self._beside()
         await fresh.holds.refresh()
