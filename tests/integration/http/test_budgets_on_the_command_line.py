@@ -107,6 +107,9 @@ async def test_costs(gateway):
     assert table[1].split()[:4] == ["fake", MODEL, "1", "1"]
     (line,) = (await run(gateway, "costs", "--by", "day", "--by", "tenant", "--json")).json["data"]
     assert line["tenant"] == "default"
+    (line,) = (await run(gateway, "costs", "--by", "actor", "--json")).json["data"]
+    assert len((await run(gateway, "costs", "--actor", line["actor"], "--json")).json["data"]) == 1
+    assert "Nothing was spent" in (await run(gateway, "costs", "--actor", "nobody")).errors
 
 
 async def test_the_audit_exits_with_what_it_found(gateway):
