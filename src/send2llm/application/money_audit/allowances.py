@@ -108,9 +108,9 @@ class Allowances:
                 self._findings.differ(recorded, f"an allowance is settled while {hold_id} runs", hold.amount, 0)
         spent = sum(hold.cost for hold in allowance.holds.values())
         self._findings.compare(recorded, "what an allowance spent", spent, told)
-        self._finish(recorded, allowance, told, returned)
         period.settled += spent
         period.spent += spent
+        self._finish(recorded, allowance, told, returned)
 
     def lapsed(self, recorded: RecordedEvent, period: PeriodAccount, event: AllowanceLapsed) -> None:
         """Somebody else has counted: what was known by its cost, the rest whole."""
@@ -128,12 +128,12 @@ class Allowances:
         assumed = sum(hold.amount for hold in holds if hold.assumed)
         self._findings.compare(recorded, "what an allowance spent", spent, told_spent)
         self._findings.compare(recorded, "what is assumed of an allowance", assumed, told_assumed)
-        self._finish(recorded, allowance, told_spent + told_assumed, returned)
         period.settled += spent + assumed
         period.spent += spent + assumed
         period.assumed += assumed
         for hold in holds:
             tell_known_later(self._findings, recorded, hold)
+        self._finish(recorded, allowance, told_spent + told_assumed, returned)
 
     def overran(self, recorded: RecordedEvent, period: PeriodAccount, event: OverrunRecorded) -> None:
         """A bill went beyond its hold."""
@@ -194,6 +194,7 @@ class Allowances:
             self._findings.differ(recorded, what, beyond, allowance.overruns)
         allowance.period.lent -= allowance.lent
         allowance.period.outstanding -= 1
+        allowance.holds.clear()  # a call that may yet be answered knows its own, and needs no other
         del self._lent[allowance.id]
 
     def _found(self, recorded: RecordedEvent, period: PeriodAccount, allowance_id: UUID) -> AllowanceAccount | None:
