@@ -46,8 +46,10 @@ from send2llm.infrastructure.event_store.streams import (
 )
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.migration import migrate
+from send2llm.infrastructure.system import SystemClock
 from send2llm.testing.event_writer import EventWriter, received, requested, said
 from send2llm.testing.postgres import TestDatabaseServer
 
@@ -201,10 +203,11 @@ async def _audited(database: ConnectionInfo) -> figures.Row:
     async with AsyncConnectionPool(database.dsn, min_size=1, max_size=1) as pool:
         log = EventLog(pool, EventCodec(EventRegistry.default()))
         await log.read(0, 1000)  # what a page takes is not what the audit keeps
+        prices = OverridePriceBook({}, otherwise=GenaiPriceBook({}, SystemClock()))
         memory = psutil.Process().memory_info
         taken = [memory().rss]
         began, cpu = time.perf_counter(), time.process_time()
-        result = await AuditMoney(log, BudgetStreams())(lambda *_: taken.append(memory().rss))
+        result = await AuditMoney(log, BudgetStreams(), prices)(lambda *_: taken.append(memory().rss))
         seconds, busy = time.perf_counter() - began, time.process_time() - cpu
     if result.differences:
         raise SystemExit(f"The audit found differences: {result.differences[:3]}")

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from house import PriceList
+
 from send2llm.application.money_audit import MoneyAudit, MoneyLedger
 from send2llm.domain.allowance_events import AllowanceClosed
 from send2llm.domain.provider_budget_events import AllowanceLapsed
@@ -42,7 +44,7 @@ CRASHED = MoneyLog(
 
 
 def audited(log: MoneyLog) -> MoneyAudit:
-    ledger = MoneyLedger(BudgetStreams())
+    ledger = MoneyLedger(BudgetStreams(), PriceList())
     for recorded in log.recorded():
         ledger.fold(recorded)
     return ledger.result()

@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from house import House
+from house import House, PriceList
 from money_ledgers import ledger_of
 
 from send2llm.application.money_audit import AuditMoney
@@ -64,7 +64,7 @@ async def test_a_lost_answer_charges_a_failed_attempt_once_and_leaves_none_open(
             balance = (await house.period(plan)).balance
             pays = plan.scope in (WHOLE_SERVICE, BudgetScope("first"))
             assert (balance.settled, balance.lent) == (cost if pays else 0, 0)
-    audit = await AuditMoney(house.conversations, BudgetStreams())()
+    audit = await AuditMoney(house.conversations, BudgetStreams(), PriceList())()
     assert (audit.differences, audit.cost_usd) == ((), cost)
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from house import user
+from house import PriceList, user
 from money_logs import CRASHED, TAKEN_AWAY, audited
 
 from send2llm.application.money_audit import AuditMoney
@@ -173,12 +173,12 @@ async def test_the_books_of_a_running_house_agree(house):
         await house.complete(user(text), parameters=Parameters(max_output_tokens=20))
     await house.complete(user("four"), parameters=Parameters(max_output_tokens=20))
     told: list[tuple[int, int]] = []
-    audit = await AuditMoney(house.conversations, BudgetStreams())(lambda *where: told.append(where))
+    audit = await AuditMoney(house.conversations, BudgetStreams(), PriceList())(lambda *where: told.append(where))
     assert not audit.differences
     assert audit.calls == 4
     assert audit.cost_usd > Decimal("0.00099")
     assert told[-1] == (len(house.store.events), len(house.store.events))
     await house.holds.close()
-    after = await AuditMoney(house.conversations, BudgetStreams())()
+    after = await AuditMoney(house.conversations, BudgetStreams(), PriceList())()
     assert not after.differences
     assert {period.settled_usd for period in after.periods} == {audit.cost_usd}

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from house import PRICE
 from money_logs import CRASHED, audited
 
 from send2llm.domain.budget_period import Period
+from send2llm.domain.completion import Usage
 from send2llm.domain.provider_budget_events import (
     BalanceCarriedOver,
     BudgetExhausted,
@@ -151,6 +153,10 @@ WRONG = {
     "an outcome that comes twice": (
         OPEN.after("answered", twice=costs(1, "0.3")),
         ("twice", "the end of a call that was not asked for, or had ended", None, None),
+    ),
+    "an outcome that is not what its usage costs": (
+        OPEN.changed("answered", reported_usage=Usage(10, 20), price_version=PRICE.version),
+        ("answered", "a cost at its price", "0.00033", "0.25"),
     ),
     "an outcome of what nobody asked": (
         OPEN.then(stray=costs(7, "0.3")),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from days import OUTCOMES, Day
+from house import PriceList
 from hypothesis import given, settings, strategies as st
 
 from send2llm.application.context import RecordedEvent
@@ -92,7 +93,7 @@ def _without_zeros(amounts):
 
 
 def _audited(events: Sequence[RecordedEvent]) -> MoneyAudit:
-    ledger = MoneyLedger(BudgetStreams())
+    ledger = MoneyLedger(BudgetStreams(), PriceList())
     for recorded in events:
         ledger.fold(recorded)
     return ledger.result()

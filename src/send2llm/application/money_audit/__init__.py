@@ -7,6 +7,7 @@ allowances that are lent, periods whose books are open. So an audit needs no mor
 
 from send2llm.application.money_audit.audit import AuditMoney, Progress
 from send2llm.application.money_audit.ledger import MoneyLedger, StreamNames
+from send2llm.application.money_audit.prices import PriceVersions
 from send2llm.application.money_audit.result import (
     ClosedPeriods,
     Difference,
@@ -25,6 +26,7 @@ __all__ = [
     "MoneyLedger",
     "Overrun",
     "PeriodTotals",
+    "PriceVersions",
     "Progress",
     "StreamNames",
 ]

@@ -6,6 +6,7 @@ from typing import Protocol
 from send2llm.application.context import RecordedEvent
 from send2llm.application.feed import EventFeed
 from send2llm.application.money_audit.ledger import MoneyLedger, StreamNames
+from send2llm.application.money_audit.prices import PriceVersions
 from send2llm.application.money_audit.result import MoneyAudit
 
 PAGE = 1_000
@@ -21,13 +22,14 @@ class Progress(Protocol):
 class AuditMoney:
     """Compares both sides of the books."""
 
-    def __init__(self, feed: EventFeed, streams: StreamNames) -> None:
+    def __init__(self, feed: EventFeed, streams: StreamNames, prices: PriceVersions) -> None:
         self._feed = feed
         self._streams = streams
+        self._prices = prices
 
     async def __call__(self, progress: Progress | None = None) -> MoneyAudit:
         """Compare them up to the end of the log as it is now; raises ``StoreUnavailable``."""
-        ledger, head = MoneyLedger(self._streams), await self._feed.head()
+        ledger, head = MoneyLedger(self._streams, self._prices), await self._feed.head()
         async for page in self._pages(head):
             for recorded in page:
                 ledger.fold(recorded)

@@ -10,6 +10,7 @@ from send2llm.application.context import RecordedEvent
 from send2llm.application.money_audit.accounts import AttemptAccount, Hold
 from send2llm.application.money_audit.findings import Findings, PeriodId, Place, Spot
 from send2llm.application.money_audit.plans import Plans
+from send2llm.application.money_audit.prices import PriceVersions, check_price
 from send2llm.domain.budget_scope import BudgetedCall
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -49,9 +50,10 @@ class _Outcome(NamedTuple):
 class Calls:
     """Folds conversations; keeps the calls that are open."""
 
-    def __init__(self, findings: Findings, plans: Plans) -> None:
+    def __init__(self, findings: Findings, plans: Plans, prices: PriceVersions) -> None:
         self._findings = findings
         self._plans = plans
+        self._prices = prices
         self._open: dict[UUID, _Call] = {}
         self._written_off: dict[str, UUID] = {}
         """The call of a conversation whose late answer would still be taken."""
@@ -135,6 +137,8 @@ class Calls:
     def _ended(
         self, recorded: RecordedEvent, event: CompletionReceived | CompletionInterrupted | CompletionFailed
     ) -> None:
+        if not isinstance(event, CompletionFailed):
+            check_price(self._findings, self._prices, recorded, event)
         outcome = _outcome(event)
         call = self._open.get(event.completion_id)
         if call is None or call.stream != recorded.stream:

@@ -9,6 +9,7 @@ from send2llm.application.money_audit.calls import Calls
 from send2llm.application.money_audit.findings import Findings, PeriodId
 from send2llm.application.money_audit.periods import Periods
 from send2llm.application.money_audit.plans import Plans
+from send2llm.application.money_audit.prices import PriceVersions
 from send2llm.application.money_audit.result import MoneyAudit
 from send2llm.domain.allowance_events import AllowanceClosed, HoldTaken
 from send2llm.domain.budget_plan_events import BudgetPlanEvent
@@ -32,11 +33,11 @@ class StreamNames(Protocol):
 class MoneyLedger:
     """Takes in the events of the log in their order."""
 
-    def __init__(self, streams: StreamNames) -> None:
+    def __init__(self, streams: StreamNames, prices: PriceVersions) -> None:
         self._streams = streams
         self._findings = Findings.none()
         self._plans = Plans()
-        self._calls = Calls(self._findings, self._plans)
+        self._calls = Calls(self._findings, self._plans, prices)
         self._allowances = Allowances(self._findings, self._calls)
         self._periods = Periods(self._findings, self._plans, self._allowances)
         self._position = 0
