@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import psycopg
 import punq
 import structlog
@@ -55,7 +55,7 @@ from send2llm.application.ports import (
     Providers,
     Randomness,
 )
-from send2llm.application.projections import Projection, ProjectionStatuses
+from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -75,10 +75,13 @@ from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.loading import own_projections
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
-from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
+from send2llm.infrastructure.providers.configuration import ProviderConfig
+from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
@@ -124,21 +127,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), *map(_load_projection, settings.projections))
-
-
-def _load_projection(place: str) -> Projection:
-    module, _, name = place.partition(":")
-    try:
-        projection: Projection = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The projection {place!r} cannot be loaded ({error}). Write it as module:Class, and see to it that the "
-            "module is installed beside Send2LLM."
-        ) from error
-    if not isinstance(projection, Projection):
-        raise ConfigurationError(f"{place!r} is no projection: it needs name, version, topics, tables and fold.")
-    return projection
+    return (HistoryProjection(), CostLedgerProjection(), *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -162,6 +151,7 @@ class Service:
     log: ConversationLog
     feed: EventFeed
     projection_statuses: ProjectionStatuses
+    projection_builds: ProjectionBuilds
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
@@ -368,7 +358,9 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield PeriodUses, costs
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
-    yield ProjectionStatuses, PostgresProjections(pool, codec)
+    statuses = PostgresProjections(pool, codec)
+    yield ProjectionStatuses, statuses
+    yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -404,12 +396,22 @@ def _providers(settings: Settings) -> ConfiguredProviders:
 
 
 def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Provider:
-    return OpenAICompatibleProvider(
-        name,
-        provider.base_url,
+    return make_provider(provider.format, provider_config(name, provider, settings))
+
+
+def provider_config(
+    name: str, provider: ProviderSettings, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None
+) -> ProviderConfig:
+    """What a provider is made from."""
+    return ProviderConfig(
+        name=name,
+        base_url=provider.base_url,
         api_key=provider.api_key.get_secret_value() if provider.api_key else None,
         headers=provider.headers,
+        options=provider.options,
+        leave_out=provider.leave_out,
         connect_timeout=settings.timeouts.connect,
+        transport=transport,
     )
 
 
@@ -430,7 +432,8 @@ def _price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
 def _model_names(settings: Settings) -> ModelNames:
     listed = {name: provider.models for name, provider in settings.providers.items()}
     closed = {name for name, provider in settings.providers.items() if provider.only_listed}
-    return ModelNames(listed, settings.routes, settings.default_provider, closed)
+    beginnings = {name: provider.models_begin_with for name, provider in settings.providers.items()}
+    return ModelNames(listed, settings.routes, settings.default_provider, closed, beginnings)
 
 
 def _known_models(settings: Settings) -> list[tuple[str, str]]:

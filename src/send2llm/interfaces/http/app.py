@@ -1,6 +1,6 @@
 """Puts the HTTP interface together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -11,8 +11,10 @@ from starlette.routing import Route
 from send2llm import __version__
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations
-from send2llm.interfaces.http.chat_completions import ChatCompletions
+from send2llm.infrastructure.formats.caller_format import CallerFormat
+from send2llm.infrastructure.formats.installed import installed_formats
+from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, projections
+from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.front import Front
 from send2llm.interfaces.http.openapi import describe_hot_routes
@@ -37,25 +39,34 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-    for routes in (health, models, conversations, budgets, costs, audit, operations):
+    for routes in (health, models, conversations, budgets, costs, audit, operations, projections):
         app.include_router(routes.router)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
-    describe_hot_routes(app)
-    chat_completions = ChatCompletions(service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
-    hot = {"/v1/chat/completions": chat_completions, "/chat/completions": chat_completions}
-    for path, endpoint in hot.items():
+    formats = installed_formats()
+    endpoints = _endpoints(service, formats)
+    describe_hot_routes(app, formats)
+    for path, endpoint in endpoints.items():
         # The front calls them past FastAPI; here they stand so that other methods are refused by name.
         app.router.routes.append(Route(path, endpoint, methods=["POST"], include_in_schema=False))
     key = service.settings.api_key
     return Front(
         app,
-        hot,
+        endpoints,
         api_key=None if key is None else key.get_secret_value(),
         max_body_bytes=service.settings.max_body_bytes,
         identifiers=service.identifiers,
         observer=service.metrics,
     )
+
+
+def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, AnswerEndpoint]:
+    """The endpoints that answer, by path."""
+    return {
+        path: AnswerEndpoint(format_, service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
+        for format_ in formats
+        for path in format_.paths
+    }
 
 
 _ADVICE = {
