@@ -26,6 +26,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only attempts b
 Provider = Annotated[str | None, typer.Option(help="Only those at this provider.")]
 Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
 Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
+Actor = Annotated[str | None, typer.Option(help="Only those of this key.")]
 Zone = Annotated[str, typer.Option("--zone", help="Whose days and times, such as Europe/Berlin.")]
 OPTIONS = {"begin": "--since", "end": "--until", "by": "--by", "time_zone": "--zone"}
 
@@ -38,6 +39,7 @@ def costs(
     provider: Provider = None,
     model: Model = None,
     tenant: Tenant = None,
+    actor: Actor = None,
     zone: Zone = "UTC",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -54,6 +56,7 @@ def costs(
             provider=provider,
             model=model,
             tenant=tenant,
+            actor=actor,
             time_zone=zone,
         )
     if as_json:

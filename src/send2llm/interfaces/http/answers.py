@@ -232,16 +232,47 @@ class Costs(_Answer):
 
 
 class Difference(_Answer):
-    """Something that does not agree, by both sides."""
+    """Something that does not agree, and where; amounts where it is about one."""
 
-    place: str
+    stream: str
+    position: int
     what: str
-    conversations_usd: Usd
-    budgets_usd: Usd
+    expected_usd: Usd | None
+    found_usd: Usd | None
+
+
+class KnownLater(_Answer):
+    """What a call really cost whose hold had been written off whole."""
+
+    stream: str
+    position: int
+    hold_id: str
+    budget_id: UUID
+    period_key: str
+    assumed_usd: Usd
+    cost_usd: Usd
+
+
+class Overrun(_Answer):
+    """A provider billed more than the hold."""
+
+    stream: str
+    position: int
+    hold_id: str | None
+    amount_usd: Usd
+
+
+class ClosedPeriods(_Answer):
+    """All periods whose books are closed, added up."""
+
+    periods: int
+    holds: int
+    settled_usd: Usd
+    spent_usd: Usd
 
 
 class PeriodTotals(_Answer):
-    """One period by both sides."""
+    """One open period by both sides."""
 
     budget_id: UUID
     period_key: str
@@ -262,7 +293,13 @@ class MoneyAudit(_Answer):
     cost_usd: Usd
     outside_usd: Usd
     periods: list[PeriodTotals]
+    closed: ClosedPeriods
     differences: list[Difference]
+    difference_count: int
+    known_later: list[KnownLater]
+    known_later_usd: Usd
+    overruns: list[Overrun]
+    overrun_usd: Usd
 
 
 class Projection(_Answer):
