@@ -18,8 +18,9 @@ END_MARK = b"[DONE]"
 class OpenAIChatDialect:
     """OpenAI's chat completions, with the differences that there are among those who follow them.
 
-    ``output_limit`` is the field for a limit that the caller did not name, ``stream_usage`` whether streams are asked
-    to report their usage: some servers refuse to be asked.
+    ``output_limit`` is the one field for the limit of tokens that the server heeds; without it, limits go under the
+    name that the caller gave them. ``stream_usage`` is whether streams are asked to report their usage: some servers
+    refuse to be asked.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class OpenAIChatDialect:
     ) -> None:
         self._endpoint = endpoint
         self._stream_usage = stream_usage
+        self._only_output_limit = output_limit is not None
         self._output_limit: openai_chat.OutputLimitField = output_limit or (
             "max_completion_tokens" if endpoint.host == "api.openai.com" else "max_tokens"
         )
@@ -44,6 +46,7 @@ class OpenAIChatDialect:
             stream=stream,
             stream_usage=self._stream_usage,
             output_limit=self._output_limit,
+            only_output_limit=self._only_output_limit,
         )
         return self._endpoint.post("/chat/completions", body)
 
