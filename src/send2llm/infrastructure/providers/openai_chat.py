@@ -1,6 +1,7 @@
 """Providers that speak the format of OpenAI's chat completions: OpenAI and the many that follow it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -48,7 +49,11 @@ class OpenAIChatDialect:
             output_limit=self._output_limit,
             only_output_limit=self._only_output_limit,
         )
-        return self._endpoint.post("/chat/completions", body)
+        return self._post("/chat/completions", body)
+
+    def _post(self, operation: str, body: Mapping[str, Any]) -> WireRequest:
+        """A request to the address of an operation; some have one for each model."""
+        return self._endpoint.post(operation, body)
 
     def read_reply(self, body: bytes) -> Completion:
         """A whole reply."""
@@ -64,6 +69,19 @@ class OpenAIChatDialect:
     def reader(self) -> "ChunkReader":
         """For one stream of chunks."""
         return ChunkReader()
+
+    def embed(self, call: ProviderCall) -> Sequence[WireRequest]:
+        """``POST /embeddings``, as often as the inputs need it."""
+        bodies = openai_chat.write_embedding_requests(call.model, call.messages, call.parameters)
+        return [self._post("/embeddings", body) for body in bodies]
+
+    def read_embeddings(self, bodies: Sequence[bytes]) -> Completion:
+        """All vectors in one answer."""
+        for body in bodies:
+            parsed = openai_chat.parse_reply(body)
+            if parsed.get("error"):
+                raise ReportedError(parsed["error"])
+        return openai_chat.read_embeddings(bodies)
 
     def list_models(self) -> WireRequest:
         """``GET /models``."""
