@@ -19,6 +19,7 @@ AUTOMATIC = {name: preset for name, preset in WITH_ADDRESS.items() if preset.aut
 
 KNOWN_MODELS = {
     "openai": "gpt-5-mini",
+    "azure": "gpt-5-mini",
     "groq": "openai/gpt-oss-120b",
     "deepseek": "deepseek-v4-pro",
     "xai": "grok-4.6",
@@ -36,6 +37,11 @@ KNOWN_MODELS = {
     "databricks": "databricks-kimi-k3",
 }
 """A model of each provider that the price catalogue knows; the other providers' prices are for the operator to set."""
+
+ADDRESSES = {
+    "azure": "https://name.openai.azure.com",
+    "databricks": "https://name.cloud.databricks.com/serving-endpoints",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +219,7 @@ async def test_every_one_can_be_made(name: str, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("name", KNOWN_MODELS)
 def test_the_price_of_a_known_model_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    host = "" if PRESETS[name].base_url else '\nbase_url = "https://a.cloud.databricks.com/serving-endpoints"'
+    host = "" if PRESETS[name].base_url else f'\nbase_url = "{ADDRESSES[name]}"'
     settings = load(f"[providers.{name}]{host}\n[providers.other]\npreset = '{name}'{host}")
     book = price_book(settings, SystemClock())
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
 import orjson
 import pytest
-from making import openai_compatible
+from making import made, openai_compatible
 
 from send2llm.application.ports import Provider, ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
@@ -16,6 +16,7 @@ from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
 from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
+from send2llm.testing.azure_server import FakeAzureServer
 from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
 from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
 
@@ -83,16 +84,36 @@ def _streamed(outcome: Outcome) -> StreamReply | Reply:
     return ErrorReply(429, {"retry-after": "2"})
 
 
-@pytest.fixture(params=["in memory", "on the wire"])
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    if request.param == "in memory":
-        yield InMemory()
-        return
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[Subject]:
+    yield InMemory()
+
+
+@asynccontextmanager
+async def openai() -> AsyncIterator[Subject]:
     server = FakeOpenAIServer(models=("fake-model",))
     async with running(server) as base_url:
         provider = openai_compatible("acme", base_url)
         yield OnTheWire(server, provider)
         await provider.aclose()
+
+
+@asynccontextmanager
+async def azure() -> AsyncIterator[Subject]:
+    server = FakeAzureServer()
+    async with running(server, "") as base_url:
+        provider = made("azure", "acme", base_url, api_key=server.key)
+        yield OnTheWire(server, provider)
+        await provider.aclose()
+
+
+SUBJECTS = {subject.__name__: subject for subject in (in_memory, openai, azure)}
+
+
+@pytest.fixture(params=SUBJECTS)
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    async with SUBJECTS[request.param]() as subject:
+        yield subject
 
 
 def folded(batches: Sequence[Sequence[Delta]]) -> Completion:

@@ -14,14 +14,16 @@ from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedE
 from send2llm.infrastructure.providers.sse import EventSplitter
 
 END_MARK = b"[DONE]"
+OPENAI = "api.openai.com"
+"""Where the newer name for the limit of tokens is the one that every model knows."""
 
 
 class OpenAIChatDialect:
     """OpenAI's chat completions, with the differences that there are among those who follow them.
 
     ``output_limit`` is the one field for the limit of tokens that the server heeds; without it, limits go under the
-    name that the caller gave them. ``stream_usage`` is whether streams are asked to report their usage: some servers
-    refuse to be asked.
+    name that the caller gave them, or the ``usual_output_limit``. ``stream_usage`` is whether streams are asked to
+    report their usage: some servers refuse to be asked.
     """
 
     def __init__(
@@ -29,14 +31,13 @@ class OpenAIChatDialect:
         endpoint: Endpoint,
         *,
         output_limit: openai_chat.OutputLimitField | None = None,
+        usual_output_limit: openai_chat.OutputLimitField = "max_tokens",
         stream_usage: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._stream_usage = stream_usage
         self._only_output_limit = output_limit is not None
-        self._output_limit: openai_chat.OutputLimitField = output_limit or (
-            "max_completion_tokens" if endpoint.host == "api.openai.com" else "max_tokens"
-        )
+        self._output_limit: openai_chat.OutputLimitField = output_limit or usual_output_limit
 
     def chat(self, call: ProviderCall, *, stream: bool) -> WireRequest:
         """``POST /chat/completions``."""
@@ -143,5 +144,7 @@ def bearer(config: ProviderConfig) -> Mapping[str, str]:
 def openai_chat_provider(config: ProviderConfig) -> Provider:
     """The entry point ``openai``; its options are the parameters of ``OpenAIChatDialect``."""
     options = config.options_of(output_limit=str, stream_usage=bool)
-    dialect = OpenAIChatDialect(Endpoint(config.base_url, bearer(config)), **options)
-    return config.over_http(dialect)
+    endpoint = Endpoint(config.base_url, bearer(config))
+    if endpoint.host == OPENAI:
+        options["usual_output_limit"] = "max_completion_tokens"
+    return config.over_http(OpenAIChatDialect(endpoint, **options))

@@ -18,6 +18,13 @@ PRESETS: Mapping[str, Preset] = {
         "https://platform.openai.com/docs/api-reference",
         models_begin_with=("gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-"),
     ),
+    "azure": Preset(
+        "azure",
+        key_variable="AZURE_OPENAI_API_KEY",
+        documentation="https://learn.microsoft.com/azure/ai-foundry/openai/latest",
+        price_provider="azure",
+        automatic=False,
+    ),
     **OPENAI_COMPATIBLE,
 }
 """By the name that they have in the configuration."""
