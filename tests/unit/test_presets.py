@@ -20,6 +20,7 @@ AUTOMATIC = {name: preset for name, preset in WITH_ADDRESS.items() if preset.aut
 KNOWN_MODELS = {
     "openai": "gpt-5-mini",
     "azure": "gpt-5-mini",
+    "mistral": "mistral-large-2512",
     "groq": "openai/gpt-oss-120b",
     "deepseek": "deepseek-v4-pro",
     "xai": "grok-4.6",

@@ -25,6 +25,13 @@ PRESETS: Mapping[str, Preset] = {
         price_provider="azure",
         automatic=False,
     ),
+    "mistral": Preset(
+        "mistral",
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        "https://docs.mistral.ai/api",
+        models_begin_with=("mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "pixtral-", "voxtral-"),
+    ),
     **OPENAI_COMPATIBLE,
 }
 """By the name that they have in the configuration."""
