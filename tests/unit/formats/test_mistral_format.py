@@ -217,6 +217,38 @@ def test_embeddings_in_mistrals_words() -> None:
         write_embedding_requests("e", [], Parameters(extras={"output_dtype": "int8"}))
 
 
+words = st.text(min_size=1, max_size=6)
+spoken = st.lists(
+    st.one_of(
+        st.builds(lambda text: Message("user", (TextPart(text),)), words),
+        st.builds(
+            lambda text, url: Message("user", (TextPart(text), ImagePart(f"https://a/{len(url)}"))), words, words
+        ),
+        st.builds(lambda text, id_: said(TextPart(text), ToolCallPart(id_, "f", "{}"), format_="openai"), words, words),
+        st.builds(lambda text, id_: Message("tool", (ToolResultPart(id_, text),)), words, words),
+    ),
+    max_size=6,
+)
+
+
+@given(spoken)
+def test_what_was_said_in_another_format_is_said_here(messages: list[Message]) -> None:
+    """Roles, texts, images and tool calls in their order; calls and results still belong together."""
+    written = write_messages(messages)
+
+    assert len(written) == len(messages)
+    for body, message in zip(written, messages, strict=True):
+        assert body["role"] == message.role
+        content = body["content"] if isinstance(body["content"], list) else [{"type": "text", "text": body["content"]}]
+        results = "".join(part.content for part in message.parts if isinstance(part, ToolResultPart))
+        assert "".join(chunk.get("text", "") for chunk in content) == message.text + results
+        images = [part.url for part in message.parts if isinstance(part, ImagePart)]
+        assert [chunk["image_url"] for chunk in content if chunk["type"] == "image_url"] == images
+        assert [call["id"] for call in body.get("tool_calls", [])] == [tool_call_id(c.id) for c in message.tool_calls]
+        named = [part.tool_call_id for part in message.parts if isinstance(part, ToolResultPart)]
+        assert ([body["tool_call_id"]] if named else []) == [tool_call_id(one) for one in named]
+
+
 # Replies
 
 texts = st.builds(TextPart, st.text(min_size=1, max_size=5))
