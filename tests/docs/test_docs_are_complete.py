@@ -18,6 +18,7 @@ from send2llm.domain import errors
 from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.prices.genai import has_prices
 from send2llm.infrastructure.providers.presets import PRESETS
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -116,7 +117,7 @@ def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
     for module in (health, models, conversations, budgets, costs, audit, operations):
         app.include_router(module.router)
-    describe_hot_routes(app)
+    describe_hot_routes(app, installed_formats())
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 

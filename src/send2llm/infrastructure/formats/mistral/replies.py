@@ -126,15 +126,22 @@ class MistralChunks:
         return deltas
 
     def _content(self, part: ContentPart, index: int) -> Delta:
-        place = self._place(index, part.type)
         match part:
             case TextPart(text=text, extras=extras):
+                place = self._place(index, "text")
                 return Delta(text=text, part=place, part_extras=extras or None, index=index)
-            case ReasoningPart(text=text, signature=signature, extras=extras):
+            case ReasoningPart(text=text, signature=signature, extras=extras) if (
+                text or signature or self._thinks(index)
+            ):
+                place = self._place(index, "reasoning")
                 return Delta(
                     reasoning=text, reasoning_signature=signature, part=place, part_extras=extras or None, index=index
                 )
-        return Delta(parts=(part,), part=place, index=index)
+        return Delta(parts=(part,), part=self._place(index, "whole"), index=index)
+
+    def _thinks(self, index: int) -> bool:
+        """Whether a thought goes on that others may add to."""
+        return self._places.get(index, (0, ""))[1] == "reasoning"
 
     def _place(self, index: int, kind: str) -> int:
         """The place of the part that a piece of this kind goes on with, or of a new one."""
