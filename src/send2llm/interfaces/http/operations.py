@@ -1,4 +1,4 @@
-"""The feed of events, and how the projections stand."""
+"""The feed of events, how the projections stand, and the providers."""
 
 from typing import Annotated, Any
 
@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from send2llm.interfaces.http import views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.provider_views import provider_view
 
 LARGEST_PAGE = 1000
 
@@ -29,3 +30,14 @@ async def events(
 async def projections(service: TheService) -> dict[str, Any]:
     """`lag_events` counts what is stored and not yet folded."""
     return {"data": [views.projection(status) for status in await service.projection_statuses.all()]}
+
+
+@router.get("/providers", summary="The configured providers", response_model=None)
+async def providers(service: TheService) -> Response:
+    """What each can, what its listed models cost, and how it did in the last hour."""
+    healths = await service.provider_healths()
+    data = [
+        provider_view(service.providers.get(name), configured, service.prices, healths.get(name))
+        for name, configured in service.settings.providers.items()
+    ]
+    return views.json_response({"data": data})
