@@ -18,8 +18,8 @@ FREE_FIELDS = frozenset(
         "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
         "top_logprobs", "user", "verbosity",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
-        "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
-        "stop_sequences", "thinking", "top_k", "usage",
+        "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
+        "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
         # servers of open models: vLLM, SGLang, llama.cpp, Ollama
         "add_generation_prompt", "cache_prompt", "cache_salt", "continue_final_message", "dynatemp_exponent",
         "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "id_slot",
