@@ -40,5 +40,19 @@ PRESETS: Mapping[str, Preset] = {
         "https://platform.openai.com/docs/api-reference",
         models_begin_with=("gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-"),
     ),
+    "gemini": Preset(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta",
+        "GEMINI_API_KEY",
+        "https://ai.google.dev/api",
+        models_begin_with=("gemini-", "gemma-"),
+        price_provider="google",
+    ),
+    "vertex": Preset(
+        "vertex",
+        documentation="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        price_provider="google",
+        automatic=False,
+    ),
 }
 """By the name that they have in the configuration."""

@@ -26,8 +26,8 @@ class EventTooLarge(ValueError):
 class EventSplitter:
     """Takes pieces as the network brings them and gives the events that are complete.
 
-    Blocks without data (comments, as servers send them to keep a connection alive) are no events. The events do
-    not depend on where the pieces were cut.
+    Blocks without data (comments, as servers send them to keep a connection alive) are no events, but JSON without any
+    framing is one. The events do not depend on where the pieces were cut.
     """
 
     __slots__ = ("_limit", "_rest", "_searched")
@@ -91,5 +91,7 @@ def _event(block: bytes) -> Event | None:
     lines = _LINE_END.split(block.removeprefix(_BYTE_ORDER_MARK))
     data_lines = [value for field, _, value in (line.partition(b":") for line in lines) if field == b"data"]
     if not data_lines:
-        return None
+        # Google breaks a stream off with an error that is plain JSON, over several lines and without a field before it.
+        bare = block.strip()
+        return Event(bare, block) if bare.startswith((b"{", b"[{")) else None
     return Event(b"\n".join(line.removeprefix(b" ") for line in data_lines), block)
