@@ -124,8 +124,8 @@ def _key_file(config: ProviderConfig, file: str | None) -> Mapping[str, Any]:
         raise ConfigurationError(f"{place}: {file} cannot be read ({type(error).__name__}).") from None
     if not isinstance(key, dict) or key.get("type") != "service_account":
         raise ConfigurationError(
-            f"{place}: {file} is not the JSON key of a service account. For other credentials leave the option out, and "
-            "name the file in GOOGLE_APPLICATION_CREDENTIALS."
+            f"{place}: {file} is not the JSON key of a service account. Name other credentials in "
+            "GOOGLE_APPLICATION_CREDENTIALS, without this option."
         )
     return key
 

@@ -9,6 +9,7 @@ import base64
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 
 from send2llm.domain.completion import Answer, Completion, Parameters, Usage
 from send2llm.domain.message import EmbeddingPart, Message, TextPart
@@ -123,8 +124,10 @@ def _vector(values: object) -> EmbeddingPart:
         raise wrong("a list of numbers", values, "values")
     try:
         floats = array("f", values)
-    except (TypeError, OverflowError):
+    except TypeError:
         raise wrong("a list of numbers", None, "values") from None
+    if not isfinite(sum(floats)):
+        raise WrongFieldError("must be numbers that 32-bit floats can hold", "values")
     if sys.byteorder == "big":
         floats.byteswap()
     return EmbeddingPart(base64.b64encode(floats.tobytes()).decode())

@@ -146,7 +146,10 @@ def finish_reason(candidate: Body, *, called: bool) -> str | None:
 
 def read_parts(content: Body, ids: "CallIds") -> Iterable[ContentPart]:
     """The parts of an answer; raises ``WrongFieldError``."""
-    for place, body in enumerate(optional_list(content, "parts") or []):
+    bodies = content.get("parts")
+    if bodies is not None and not isinstance(bodies, list):
+        raise wrong("a list", bodies, "content", "parts")
+    for place, body in enumerate(bodies or ()):
         try:
             part = read_part(body, ids.next)
         except WrongFieldError as error:
