@@ -431,9 +431,9 @@ def test_errors_name_the_field(body: bytes, problem: str) -> None:
 
 _FIELDS = [
     "candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "args", "id",
-    "inlineData", "mimeType", "data", "fileData", "fileUri", "mediaResolution", "level", "finishReason", "index", "role",
+    "inlineData", "mimeType", "data", "fileData", "fileUri", "mediaResolution", "level", "finishReason", "index",
     "usageMetadata", "promptTokenCount", "promptFeedback", "blockReason", "responseId", "modelVersion", "embeddings",
-    "values", "predictions", "statistics", "token_count", "embedding",
+    "values", "predictions", "statistics", "token_count", "embedding", "role",
 ]  # fmt: skip
 nonsense = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 10**14) | st.sampled_from(["STOP", "x", "image/png", ""]),
@@ -486,7 +486,7 @@ def test_tokens_of_embeddings_add_up_if_all_are_known() -> None:
     assert read_embeddings([counted, uncounted]).usage is None
 
 
-@pytest.mark.parametrize("values", ["[]", "null", '["a"]', "{}", "[null]"])
+@pytest.mark.parametrize("values", ["[]", "null", '["a"]', "{}", "[null]", "[1e300]", "[1e39, -1e39]"])
 def test_vectors_that_are_none_are_refused(values: str) -> None:
     with pytest.raises(MalformedReply, match="values"):
         read_embeddings([f'{{"embeddings": [{{"values": {values}}}]}}'.encode()])

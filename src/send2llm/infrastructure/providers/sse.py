@@ -13,6 +13,7 @@ DEFAULT_LIMIT = 16 * 2**20
 
 _EVENT_END = re.compile(rb"(?>\r\n?|\n)(?>\r\n?|\n)")
 _LINE_END = re.compile(rb"\r\n?|\n")
+_BARE_JSON = re.compile(rb"\[?\s*\{")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -93,5 +94,5 @@ def _event(block: bytes) -> Event | None:
     if not data_lines:
         # Google breaks a stream off with an error that is plain JSON, over several lines and without a field before it.
         bare = block.strip()
-        return Event(bare, block) if bare.startswith((b"{", b"[{")) else None
+        return Event(bare, block) if _BARE_JSON.match(bare) else None
     return Event(b"\n".join(line.removeprefix(b" ") for line in data_lines), block)
