@@ -700,20 +700,23 @@ def test_errors_name_the_field(body: dict[str, Any], path: str) -> None:
 def test_texts_for_predict() -> None:
     parameters = Parameters(embedding=EmbeddingParameters(64, "search_query"))
 
-    assert write_instances([USER, USER, USER], parameters, 2) == [
+    assert write_instances([USER] * 251, parameters) == [
         {
             "instances": [{"content": "hello", "task_type": "RETRIEVAL_QUERY"}] * count,
             "parameters": {"autoTruncate": False, "outputDimensionality": 64},
         }
-        for count in (2, 1)
+        for count in (250, 1)
     ]
 
 
 def test_contents_for_embed_content() -> None:
     image = Message("user", (TextPart("a"), ImagePart("data:image/png;base64,AA==")))
 
-    (body,) = write_contents([image], Parameters(embedding=EmbeddingParameters(purpose="clustering")), NEW)
+    parameters = Parameters(embedding=EmbeddingParameters(purpose="clustering"))
 
+    (body,) = write_contents([image], parameters, NEW)
+
+    assert write_contents([image, image], parameters, NEW) == [{"requests": [body, body]}]
     assert body == {
         "content": {
             "role": "user",
@@ -725,6 +728,6 @@ def test_contents_for_embed_content() -> None:
 
 def test_a_purpose_without_a_word_is_refused() -> None:
     with pytest.raises(RequestRejected, match="input_type"):
-        write_instances([USER], Parameters(embedding=EmbeddingParameters(purpose="image")), 1)
+        write_instances([USER], Parameters(embedding=EmbeddingParameters(purpose="image")))
     with pytest.raises(RequestRejected, match="image"):
-        write_instances([Message("user", (ImagePart("data:image/png;base64,AA=="),))], Parameters(), 1)
+        write_instances([Message("user", (ImagePart("data:image/png;base64,AA=="),))], Parameters())

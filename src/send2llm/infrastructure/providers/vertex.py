@@ -25,10 +25,6 @@ VERSION = "/v1beta1"
 LOCATION = "global"
 """Where calls go unless the options say otherwise."""
 
-MOST_TEXTS = 250
-"""Texts in one request of ``predict``; gemini-embedding-001 takes one
-(https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings)."""
-
 _MULTI_REGIONS = frozenset({"us", "eu"})
 _MODEL = re.compile(
     r"[A-Za-z0-9][\w.\-@]*|publishers/[A-Za-z0-9][\w\-]*/models/[A-Za-z0-9][\w.\-@]*|endpoints/[A-Za-z0-9][\w\-]*",
@@ -63,16 +59,12 @@ class VertexDialect(GeminiDialect):
         return self._endpoint.get("/publishers/google/models", query="pageSize=100")
 
     def embed(self, call: ProviderCall) -> Sequence[WireRequest]:
-        """``:predict`` for the text embedding models, ``:embedContent`` for the newer ones of Gemini."""
-        model = call.model.rpartition("/")[2]
-        if model.startswith("gemini") and model != "gemini-embedding-001":
-            method, bodies = (
-                "embedContent",
-                gemini.write_contents(call.messages, call.parameters, self.target(call.model)),
-            )
-        else:
-            at_once = 1 if model.startswith("gemini") else MOST_TEXTS
-            method, bodies = "predict", gemini.write_instances(call.messages, call.parameters, at_once)
+        """``:predict``, or for the models of Gemini ``:embedContent`` and ``:batchEmbedContents``."""
+        if "gemini" not in call.model.rpartition("/")[2]:
+            bodies = gemini.write_instances(call.messages, call.parameters)
+            return [self._endpoint.post(self.path(call.model, "predict"), body) for body in bodies]
+        bodies = gemini.write_contents(call.messages, call.parameters, self.target(call.model))
+        method = "embedContent" if len(call.messages) == 1 else "batchEmbedContents"
         return [self._endpoint.post(self.path(call.model, method), body) for body in bodies]
 
     def counted(self, model: str, request: Body) -> Body:  # noqa: ARG002 - the model is in the address

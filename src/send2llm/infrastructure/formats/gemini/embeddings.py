@@ -31,6 +31,9 @@ _TASKS: Mapping[str, str] = {
 MOST_AT_ONCE = 100
 """Texts in one request of ``batchEmbedContents``."""
 
+MOST_INSTANCES = 250
+"""Texts in one request of ``predict``."""
+
 
 def write_batches(model: str, messages: Sequence[Message], parameters: Parameters) -> list[Body]:
     """Bodies of ``batchEmbedContents`` for the ``model`` (``models/...``); raises ``RequestRejected``."""
@@ -38,11 +41,15 @@ def write_batches(model: str, messages: Sequence[Message], parameters: Parameter
     requests = [
         {"model": model, "content": {"parts": _parts(message, Target(model))}, **settings} for message in messages
     ]
-    return [{"requests": requests[first : first + MOST_AT_ONCE]} for first in range(0, len(requests), MOST_AT_ONCE)]
+    return _batches("requests", requests, MOST_AT_ONCE)
 
 
-def write_instances(messages: Sequence[Message], parameters: Parameters, at_once: int) -> list[Body]:
-    """Bodies of ``predict``, each with ``at_once`` texts at most; raises ``RequestRejected``.
+def _batches(name: str, items: Sequence[Body], at_once: int) -> list[Body]:
+    return [{name: items[first : first + at_once]} for first in range(0, len(items), at_once)]
+
+
+def write_instances(messages: Sequence[Message], parameters: Parameters) -> list[Body]:
+    """Bodies of ``predict``; raises ``RequestRejected``.
 
     Texts that are too long are refused by the provider: a part of a text must not pass for the whole.
     """
@@ -50,19 +57,20 @@ def write_instances(messages: Sequence[Message], parameters: Parameters, at_once
     task = settings.pop("taskType", None)
     instances = [{"content": _text(message)} | ({"task_type": task} if task else {}) for message in messages]
     shared = {"autoTruncate": False, **settings}
-    return [
-        {"instances": instances[first : first + at_once], "parameters": shared}
-        for first in range(0, len(instances), at_once)
-    ]
+    return [{**body, "parameters": shared} for body in _batches("instances", instances, MOST_INSTANCES)]
 
 
 def write_contents(messages: Sequence[Message], parameters: Parameters, target: Target) -> list[Body]:
-    """Bodies of Vertex AI's ``embedContent``, one for each message; raises ``RequestRejected``."""
+    """Bodies of Vertex AI's ``embedContent`` for one message, of its ``batchEmbedContents`` for several.
+
+    Raises ``RequestRejected``.
+    """
     settings = {"autoTruncate": False, **_settings(parameters)}
-    return [
+    requests = [
         {"content": {"role": "user", "parts": _parts(message, target)}, "embedContentConfig": settings}
         for message in messages
     ]
+    return requests if len(requests) == 1 else _batches("requests", requests, MOST_AT_ONCE)
 
 
 def _settings(parameters: Parameters) -> Body:
