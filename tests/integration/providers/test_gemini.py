@@ -237,6 +237,13 @@ async def test_a_hundred_texts_are_embedded_at_once(server: FakeGeminiServer, pr
     assert b64decode(parts[0].vector) == b"\x00\x00\x00\x3f\x00\x00\x80\xbe"
 
 
+async def test_a_missing_vector_is_noticed(server: FakeGeminiServer, provider: HttpProvider) -> None:
+    server.script(Reply.json({"embeddings": [{"values": [1]}]}))
+
+    with pytest.raises(MalformedReply, match="1 embeddings for 2 texts"):
+        await provider.embed(call(*HI, *HI))
+
+
 async def test_tokens_are_counted_with_tools_and_instructions(server: FakeGeminiServer, provider: HttpProvider) -> None:
     tool = {"type": "function", "function": {"name": "f"}}
     counted = await provider.count_tokens(call(Message("system", (TextPart("Be brief."),)), *HI, tools=(tool,)))

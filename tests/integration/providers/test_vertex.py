@@ -247,7 +247,6 @@ async def test_calls_go_on_with_the_old_token_while_a_new_one_is_fetched(
     await provider.complete(call())
     expire(provider, timedelta(minutes=1))
     gate = asyncio.Event()
-    tokens.script(Reply.json({"access_token": "late", "expires_in": 3600}), Reply.json({}))
     tokens.script(Reply(b'{"access_token": "late", "expires_in": 3600}', gate=gate))
 
     first = asyncio.create_task(provider.complete(call()))

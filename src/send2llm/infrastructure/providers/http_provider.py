@@ -110,8 +110,11 @@ class HttpProvider:
         if not isinstance(dialect, EmbeddingDialect):
             raise RequestRejected(f"{self._name} has no embeddings; use another provider.", provider=self._name)
         try:
-            bodies = [await self._ask(request) for request in dialect.embed(call)]
-            return dialect.read_embeddings(bodies)
+            completion = dialect.read_embeddings([await self._ask(request) for request in dialect.embed(call)])
+            vectors = len(completion.answers[0].message.parts)
+            if vectors != len(call.messages):
+                raise MalformedReply(f"{self._name} gave {vectors} embeddings for {len(call.messages)} texts.")
+            return completion
         except ProviderError as error:
             raise self._named(error) from error.__cause__
 
