@@ -32,6 +32,7 @@ __all__ = [
     "StreamReply",
     "candidate",
     "event",
+    "problem_of",
     "response",
     "running",
     "running_in_thread",
@@ -168,7 +169,7 @@ class FakeGeminiServer(FakeProviderServer):
         call = _CALL.fullmatch(request.path)
         if call is None:
             return ErrorReply(404, "NOT_FOUND", f"{request.path} is not found")
-        problem = _problem(call["method"], request.json)
+        problem = problem_of(call["method"], request.json)
         return ErrorReply(400, "INVALID_ARGUMENT", problem) if problem else None
 
     def _listed(self, *, vertex: bool) -> Body:
@@ -196,7 +197,7 @@ class FakeGeminiServer(FakeProviderServer):
                 return Reply.json({"predictions": [{"embeddings": counted} for _ in body["instances"]]})
 
 
-def _problem(method: str, body: Any) -> str:
+def problem_of(method: str, body: Any) -> str:
     """What Google would find wrong with a request, "" if nothing."""
     if method == "countTokens":
         body = body.get("generateContentRequest", body)

@@ -5,11 +5,12 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
 from send2llm.domain.completion import EmbeddingParameters, Parameters
-from send2llm.domain.errors import InvalidRequest, RequestRejected
+from send2llm.domain.errors import CannotBound, InvalidRequest, RequestRejected
 from send2llm.domain.message import (
     EmbeddingPart,
     ForeignPart,
@@ -21,8 +22,10 @@ from send2llm.domain.message import (
     ToolCallPart,
     ToolResultPart,
 )
+from send2llm.domain.upper_bound.input_tokens import most_input_tokens
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.infrastructure.formats.gemini import Target, read_request, write_contents, write_instances, write_request
+from send2llm.testing.gemini_server import problem_of
 
 NEW = Target("gemini-3-pro-preview")
 OLD = Target("gemini-2.5-flash")
@@ -366,6 +369,32 @@ def test_nonsense_is_read_or_refused_and_never_crashes(body: dict[str, Any]) -> 
         write_request(*read_request(body), NEW)
 
 
+any_part = (
+    st.builds(TextPart, st.just("") | words)
+    | st.builds(RefusalPart, words)
+    | st.builds(ReasoningPart, words, st.just("") | words)
+    | st.builds(ImagePart, st.sampled_from(["data:image/png;base64,AA==", "https://example.org/a", "data:x", ""]))
+    | st.builds(ToolCallPart, names, names, st.sampled_from(["{}", "", '{"x": [1]}', "[]", "{"]))
+    | st.builds(ToolResultPart, names, words)
+    | st.builds(ForeignPart, st.just("gemini"), st.just({"executableCode": {"code": "1"}}))
+    | st.builds(ForeignPart, st.just("openai"), st.just({"type": "file"}))
+)
+any_message = st.builds(
+    Message,
+    st.sampled_from(["system", "developer", "user", "assistant", "tool"]),
+    st.lists(any_part, max_size=3).map(tuple),
+    st.sampled_from([None, None, None, "f"]),
+    format=st.sampled_from(["openai", "gemini", "anthropic"]),
+)
+
+
+@given(st.lists(any_message, max_size=4), st.sampled_from([OLD, NEW]))
+def test_whatever_is_sent_is_what_google_takes(messages: list[Message], target: Target) -> None:
+    with suppress(RequestRejected):
+        body = json.loads(orjson.dumps(written(USER, *messages, target=target), default=dict))
+        assert problem_of("generateContent", body) == ""
+
+
 # Messages
 
 
@@ -649,6 +678,7 @@ def test_parameters_that_gemini_lacks_are_refused_by_name(parameters: dict[str, 
         (Message("system", (ImagePart("data:image/png;base64,AA=="),)), "system instruction"),
         (Message("assistant", (ToolCallPart("a", "f", "[1]"),)), "no JSON object"),
         (Message("assistant", (ToolCallPart("a", "f", '{"x":'),)), "no JSON object"),
+        (Message("assistant", (ToolCallPart("a", "f", '{"x":' * 300 + "1" + "}" * 300),)), "no JSON object"),
         (Message("tool", (ToolResultPart("a", "x"),)), "no call 'a'"),
         (Message("tool", (ImagePart("data:image/png;base64,AA=="),)), "at least a ToolResultPart"),
     ],
@@ -692,6 +722,43 @@ def test_errors_name_the_field(body: dict[str, Any], path: str) -> None:
         read_request(body)
 
     assert caught.value.param == path
+
+
+# Under a budget
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"safetySettings": [], "labels": {"a": "b"}},
+        {"generationConfig": {"responseModalities": ["TEXT"], "responseLogprobs": True, "logprobs": 2}},
+        {"generationConfig": {"thinkingConfig": {"thinkingBudget": -1}}},
+        {"generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING"}}},
+        {"toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}}},
+        {"serviceTier": "flex"},
+    ],
+)
+def test_fields_that_cost_nothing_fit_a_budget(fields: dict[str, Any]) -> None:
+    messages, parameters = read_request({"contents": [HELLO], **fields})
+
+    assert most_input_tokens(messages, parameters) > 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cachedContent": "cachedContents/1"},
+        {"serviceTier": "priority"},
+        {"generationConfig": {"responseModalities": ["IMAGE"]}},
+        {"generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_HIGH"}},
+        {"tools": [{"googleSearch": {}}]},
+    ],
+)
+def test_fields_that_may_cost_more_fit_no_budget(fields: dict[str, Any]) -> None:
+    messages, parameters = read_request({"contents": [HELLO], **fields})
+
+    with pytest.raises(CannotBound):
+        most_input_tokens(messages, parameters)
 
 
 # Embeddings of Vertex AI; those of the Gemini API are shown on the wire

@@ -106,7 +106,7 @@ class _Request(Request):
     ) -> Response:
         try:
             reply = self._client.request(method, url, content=body, headers=headers, timeout=timeout or TIMEOUT)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise TransportError(error) from error  # type: ignore[no-untyped-call] # has no types
         return _Response(reply)
 

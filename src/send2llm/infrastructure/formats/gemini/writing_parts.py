@@ -21,6 +21,7 @@ from send2llm.domain.message import (
     TextPart,
     ToolCallPart,
 )
+from send2llm.infrastructure.formats.depth import is_too_deep
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.foreign import cannot_say, refuse_foreign_part
 from send2llm.infrastructure.formats.gemini.reading_parts import DETAILS, FORMAT, SIGNATURE
@@ -57,7 +58,7 @@ def _arguments(name: str, text: str) -> object:
         arguments = orjson.loads(text) if text.strip() else {}
     except orjson.JSONDecodeError:
         arguments = None
-    if not isinstance(arguments, dict):
+    if not isinstance(arguments, dict) or is_too_deep(text.encode(), arguments):
         raise RequestRejected(
             f"The arguments of a call of the tool {name[:80]!r} are no JSON object, and Gemini takes nothing else. "
             "Leave the call out, or send the conversation to a provider of another format."
