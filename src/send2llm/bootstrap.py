@@ -42,7 +42,7 @@ from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
 from send2llm.application.intents import Intents
-from send2llm.application.money_audit import AuditMoney, StreamNames
+from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import (
@@ -307,6 +307,7 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     clock = SystemClock()
     metrics = Metrics(version=__version__, known_models=_known_models(settings))
     providers = _providers(settings)
+    prices = _price_book(settings, clock)
     yield Settings, settings
     yield Clock, clock
     yield Identifiers, TimeOrderedIdentifiers()
@@ -318,7 +319,8 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Timeouts, Timeouts(**settings.timeouts.model_dump())
     yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
     yield ModelNames, _model_names(settings)
-    yield PriceBook, _price_book(settings, clock)
+    yield PriceBook, prices
+    yield PriceVersions, prices
     yield Background, Background()
     yield StreamNames, BudgetStreams()
     yield Providers, providers
@@ -413,7 +415,7 @@ def provider_config(
     )
 
 
-def _price_book(settings: Settings, clock: Clock) -> PriceBook:
+def _price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
     configured = settings.providers
     catalogue = GenaiPriceBook(
         {name: provider.base_url for name, provider in configured.items()},
