@@ -20,6 +20,8 @@ FREE_FIELDS = frozenset(
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
         "stop_sequences", "thinking", "top_k", "usage",
+        # Bedrock
+        "additionalModelResponseFieldPaths", "projectIdentifier", "requestMetadata",
         # servers of open models: vLLM, SGLang, llama.cpp, Ollama
         "add_generation_prompt", "cache_prompt", "cache_salt", "continue_final_message", "dynatemp_exponent",
         "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "id_slot",
@@ -38,6 +40,8 @@ PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions"})
 
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
+    "serviceTier": lambda value: value in ({"type": "default"}, {"type": "flex"}),
+    "performanceConfig": lambda value: value == {"latency": "standard"},
     "modalities": lambda value: value == ["text"],
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""

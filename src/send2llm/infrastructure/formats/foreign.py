@@ -35,6 +35,12 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "bedrock": frozenset(
+        {
+            "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",
+            "serviceTier",
+        }
+    ),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

@@ -1,6 +1,7 @@
 """What providers say in the bodies of their errors: many shapes, one meaning."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +41,8 @@ def read_error(parsed: Any) -> ErrorBody:
     """Read a parsed error.
 
     Known shapes: OpenAI's ``{"error": {"message", "type", "code"}}``, its contents bare (vLLM), ``{"error": "text"}``
-    (Ollama), ``{"detail": ...}`` (FastAPI), a list of errors (Google), and OpenRouter's, which hold the error of the
-    provider behind it as text in ``metadata.raw``.
+    (Ollama), ``{"detail": ...}`` (FastAPI), a list of errors (Google), ``{"message"}`` or ``{"Message"}`` (AWS),
+    and OpenRouter's, which hold the error of the provider behind it as text in ``metadata.raw``.
     """
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
@@ -52,7 +53,7 @@ def read_error(parsed: Any) -> ErrorBody:
         return ErrorBody(_text(error), _codes(parsed))
     if not isinstance(error, dict):
         error = parsed
-    message = error.get("message") or error.get("detail") or ""
+    message = error.get("message") or error.get("Message") or error.get("detail") or ""
     if not isinstance(message, str):
         message = orjson.dumps(message).decode()
     metadata = error.get("metadata")
@@ -61,6 +62,12 @@ def read_error(parsed: Any) -> ErrorBody:
     code = error.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else None
     return ErrorBody(_text(message), _codes(error) | _codes(error.get("innererror")) | _codes(metadata), status)
+
+
+def error_type(headers: Mapping[str, str]) -> frozenset[str]:
+    """The code that AWS has in a header, ``x-amzn-errortype: ThrottlingException:http://...``."""
+    name = headers.get("x-amzn-errortype", "").split(":")[0].lower()
+    return frozenset({name}) if name else frozenset()
 
 
 def _codes(error: object) -> frozenset[str]:
