@@ -111,7 +111,7 @@ def block_events(place: int, block: Body) -> list[bytes]:
     elif "toolUse" in block:
         use = block["toolUse"]
         start = {"toolUse": {"toolUseId": use["toolUseId"], "name": use["name"]}}
-        text = json.dumps(use["input"], ensure_ascii=False) if use["input"] else ""
+        text = json.dumps(use["input"], ensure_ascii=False, separators=(",", ":")) if use["input"] else ""
         deltas = [{"toolUse": {"input": half}} for half in (text[:3], text[3:]) if half or not text]
     else:
         thought = block["reasoningContent"]

@@ -65,11 +65,13 @@ def aws_signer(
     """A signer with the usual credentials, those of a ``profile``, or those in the environment variables named.
 
     ``key_variables`` are the variables of the access key's id, of the secret key and, if there is one, of the session
-    token; raises ``ConfigurationError`` if one of them is empty.
+    token; raises ``ConfigurationError`` if one of them is empty, and for a profile that is not there.
     """
-    session = Session(profile=profile)
+    session = _session(profile)
     if not key_variables:
         return AwsSigner(service, region, None, session)
+    if len(key_variables) == 1:
+        raise ConfigurationError(f"An AWS key has two halves, and {key_variables[0]} holds only one of them.")
     keys = [os.environ.get(variable, "") for variable in key_variables]
     for variable, key in zip(key_variables, keys, strict=True):
         if not key:
@@ -79,5 +81,13 @@ def aws_signer(
 
 def aws_region(profile: str | None = None) -> str | None:
     """The region of the environment or of the profile, if there is one."""
-    region: str | None = Session(profile=profile).get_config_variable("region")
-    return region or os.environ.get("AWS_REGION")
+    region: str | None = _session(profile).get_config_variable("region")
+    return os.environ.get("AWS_REGION") or region
+
+
+def _session(profile: str | None) -> Session:
+    session = Session(profile=profile)
+    if profile is not None and profile not in session.available_profiles:
+        known = ", ".join(session.available_profiles) or "none"
+        raise ConfigurationError(f"There is no AWS profile {profile!r}. Known: {known}.")
+    return session
