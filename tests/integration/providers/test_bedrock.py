@@ -359,8 +359,37 @@ async def test_keys_are_in_no_error(server: FakeBedrockServer, provider: HttpPro
     assert BEARER_KEY not in repr(caught.value)
 
 
-NAMES = ["text", "toolUse", "contentBlockIndex", "delta", "start", "usage", "inputTokens", "image", "stopReason", "reasoningContent", "output", "message", "content", "toolUseId", "name", "input", "source", "bytes"]
-KINDS = ["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "x", "throttlingException", "error"]
+NAMES = [
+    "text",
+    "toolUse",
+    "contentBlockIndex",
+    "delta",
+    "start",
+    "usage",
+    "inputTokens",
+    "image",
+    "stopReason",
+    "reasoningContent",
+    "output",
+    "message",
+    "content",
+    "toolUseId",
+    "name",
+    "input",
+    "source",
+    "bytes",
+]
+KINDS = [
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+    "x",
+    "throttlingException",
+    "error",
+]
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),

@@ -9,6 +9,7 @@ import pytest
 import subjects
 from subjects import Subject
 from wire_bedrock import BedrockWire
+from wire_cohere import CohereWire
 from wire_openai import OpenAIWire
 
 from send2llm.application.ports import ProviderCall
@@ -23,7 +24,9 @@ ANSWER = answer("one two three", usage=Usage(9, 4))
 TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x":1}'), ToolCallPart("b", "g", "{}"))
 
 
-@pytest.fixture(params=[None, OpenAIWire(), BedrockWire()], ids=lambda wire: wire.format if wire else "in memory")
+@pytest.fixture(
+    params=[None, OpenAIWire(), BedrockWire(), CohereWire()], ids=lambda wire: wire.format if wire else "in memory"
+)
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     async with subjects.subject(request.param) as made:
         yield made

@@ -20,6 +20,8 @@ FREE_FIELDS = frozenset(
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
         "stop_sequences", "thinking", "top_k", "usage",
+        # Cohere
+        "citation_options", "safety_mode", "strict_tools",
         # Bedrock
         "additionalModelResponseFieldPaths", "projectIdentifier", "requestMetadata",
         # servers of open models: vLLM, SGLang, llama.cpp, Ollama

@@ -35,6 +35,7 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "cohere": frozenset({"priority"}),
     "bedrock": frozenset(
         {
             "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",

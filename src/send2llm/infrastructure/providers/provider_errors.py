@@ -53,7 +53,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], Kind]] = tuple(
                 r"maximum context length|maximum model length|max(imum)? prompt length|context (size|window|length)"
                 r"|prompt is too long|input token count .{0,40}exceeds|context the overflows|max_new_tokens. must be"
                 r"|`inputs` must have less than|reduce the length of the (messages|prompt)|too large for model with"
-                r"|input is too long"
+                r"|input is too long|too many tokens"
             ),
             ContextLengthExceeded,
         ),
