@@ -10,6 +10,7 @@ import subjects
 from subjects import Subject
 from wire_bedrock import BedrockWire
 from wire_cohere import CohereWire
+from wire_ollama import OllamaWire
 from wire_openai import OpenAIWire
 
 from send2llm.application.ports import ProviderCall
@@ -25,7 +26,8 @@ TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x":1}'), ToolCallPart("b", "g"
 
 
 @pytest.fixture(
-    params=[None, OpenAIWire(), BedrockWire(), CohereWire()], ids=lambda wire: wire.format if wire else "in memory"
+    params=[None, OpenAIWire(), BedrockWire(), CohereWire(), OllamaWire()],
+    ids=lambda wire: wire.format if wire else "in memory",
 )
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     async with subjects.subject(request.param) as made:

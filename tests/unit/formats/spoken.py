@@ -13,6 +13,7 @@ Said = tuple[Any, ...]
 """Who, what kind, and what."""
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+JPEG = base64.b64encode(b"\xff\xd8\xff").decode()
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda text: text.strip())
 names = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
@@ -23,7 +24,7 @@ values = st.recursive(
     max_leaves=4,
 )
 arguments = st.dictionaries(words, values, max_size=3)
-pictures = st.sampled_from([f"data:image/png;base64,{PNG}", f"data:image/jpeg;base64,{PNG}"])
+pictures = st.sampled_from([f"data:image/png;base64,{PNG}", f"data:image/jpeg;base64,{JPEG}"])
 texts = st.builds(TextPart, words)
 
 

@@ -31,7 +31,7 @@ FREE_FIELDS = frozenset(
         "mirostat_eta", "mirostat_tau", "priority", "repeat_last_n", "repeat_penalty", "repetition_penalty",
         "request_id", "return_progress", "return_token_ids", "return_tokens", "samplers", "skip_special_tokens",
         "spaces_between_special_tokens", "stop_token_ids", "structured_outputs", "tfs_z", "timings_per_token",
-        "truncate_prompt_tokens", "typical_p",
+        "think", "truncate_prompt_tokens", "typical_p",
     }
 )  # fmt: skip
 """Fields that cost nothing: limits, sampling, and who asks. Those that limit or force the output change nothing about

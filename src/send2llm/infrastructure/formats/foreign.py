@@ -36,6 +36,7 @@ HARMLESS: Mapping[str, frozenset[str]] = {
         }
     ),
     "cohere": frozenset({"priority"}),
+    "ollama": frozenset({"keep_alive"}),
     "bedrock": frozenset(
         {
             "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",
