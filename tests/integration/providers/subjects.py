@@ -1,18 +1,18 @@
-"""What the contract suite tests: the fake provider, and each family with its fake on the wire."""
+"""Providers under the contract: the fake in memory, and adapters whose fakes on the wire are told what to say."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
+
+import orjson
+from making import openai_compatible
 
 from send2llm.application.ports import Provider
 from send2llm.domain.completion import Completion
-from send2llm.infrastructure.providers.configuration import ProviderConfig
-from send2llm.infrastructure.providers.families import make_provider
+from send2llm.domain.errors import ProviderError
+from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
 from send2llm.infrastructure.providers.http_provider import HttpProvider
-from send2llm.testing.provider_server import FakeProviderServer, Reply, StreamReply, running
-from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome
-
-MODEL = "fake-model"
+from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer
+from send2llm.testing.provider_server import Behaviour, FakeProviderServer, Reply, StreamReply
+from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, batches_of
 
 
 class Subject(Protocol):
@@ -22,12 +22,8 @@ class Subject(Protocol):
 
     def script(self, *outcomes: Outcome, stream: bool) -> None: ...
 
-    def expected(self, outcome: Completion) -> Completion:
-        """What becomes of it in this format, which may lack an id or a word for refusals."""
-        ...
-
-    async def called(self) -> None:
-        """Wait until it has been called."""
+    def said(self, completion: Completion) -> Completion:
+        """What becomes of it in the provider's format."""
 
     async def abandoned(self) -> None:
         """Wait until it has noticed that a call was given up."""
@@ -41,55 +37,64 @@ class InMemory:
     def script(self, *outcomes: Outcome, stream: bool) -> None:
         self.fake.script(*outcomes)
 
-    def expected(self, outcome: Completion) -> Completion:
-        return outcome
-
-    async def called(self) -> None:
-        await self.fake.called()
+    def said(self, completion: Completion) -> Completion:
+        return completion
 
     async def abandoned(self) -> None:
         assert self.fake.cancelled == 1
 
 
 class Wire(Protocol):
-    """How a format says what the suite wants said."""
+    """A format: how its fake says something. The outcome that is an error is "come back in two seconds"."""
 
-    format: str
     path: str
+    error: Reply
 
     def server(self) -> FakeProviderServer: ...
 
-    def config(self, base_url: str) -> ProviderConfig: ...
+    def provider(self, base_url: str) -> HttpProvider: ...
 
-    def expected(self, outcome: Completion) -> Completion: ...
+    def whole(self, completion: Completion) -> bytes: ...
 
-    def reply(self, outcome: Completion) -> Reply: ...
+    def events(self, completion: Completion) -> list[bytes]:
+        """The first is the beginning, then comes one for each word."""
 
-    def pieces(self, outcome: Completion) -> Sequence[bytes]:
-        """The events of a stream: first the beginning, then a word each, then the rest."""
-        ...
+    def said(self, completion: Completion) -> Completion: ...
 
-    def stream(self, pieces: Sequence[object], *, cut: bool = False) -> StreamReply: ...
 
-    def throttled(self) -> Reply:
-        """The error of a caller who shall come back in two seconds."""
-        ...
+class OpenAI:
+    path = "/v1"
+    error = ErrorReply(429, {"retry-after": "2"})
+
+    def server(self) -> FakeProviderServer:
+        return FakeOpenAIServer(models=("fake-model",))
+
+    def provider(self, base_url: str) -> HttpProvider:
+        return openai_compatible("acme", base_url)
+
+    def whole(self, completion: Completion) -> bytes:
+        return orjson.dumps(write_reply(completion, created=1))
+
+    def events(self, completion: Completion) -> list[bytes]:
+        ids = {"response_id": completion.response_id, "model": completion.response_model, "created": 1}
+        return [*(write_chunk(delta, **ids) for batch in batches_of(completion) for delta in batch), DONE]  # type: ignore[arg-type]
+
+    def said(self, completion: Completion) -> Completion:
+        return completion
 
 
 class OnTheWire:
-    def __init__(self, wire: Wire, server: FakeProviderServer, provider: Provider) -> None:
+    def __init__(self, wire: Wire, server: FakeProviderServer, base_url: str) -> None:
         self.wire = wire
         self.server = server
-        self.provider = provider
+        self.adapter = wire.provider(base_url)
+        self.provider: Provider = self.adapter
 
     def script(self, *outcomes: Outcome, stream: bool) -> None:
-        self.server.script(*((self._streamed if stream else self._whole)(outcome) for outcome in outcomes))
+        self.server.script(*(self._streamed(one) if stream else self._whole(one) for one in outcomes))
 
-    def expected(self, outcome: Completion) -> Completion:
-        return self.wire.expected(outcome)
-
-    async def called(self) -> None:
-        await self.server.arrived()
+    def said(self, completion: Completion) -> Completion:
+        return self.wire.said(completion)
 
     async def abandoned(self) -> None:
         await self.server.disconnected.wait()
@@ -97,35 +102,15 @@ class OnTheWire:
     def _whole(self, outcome: Outcome) -> Reply:
         if isinstance(outcome, Held):
             return Reply(self._whole(outcome.outcome).body, gate=outcome.gate)
-        return self.wire.reply(outcome) if isinstance(outcome, Completion) else self.wire.throttled()
+        return Reply(self.wire.whole(outcome)) if isinstance(outcome, Completion) else self.wire.error
 
-    def _streamed(self, outcome: Outcome) -> StreamReply | Reply:
-        if isinstance(outcome, Held):
-            assert isinstance(outcome.outcome, Completion)
-            pieces = self.wire.pieces(outcome.outcome)
-            return self.wire.stream([*pieces[: outcome.after], outcome.gate, *pieces[outcome.after :]])
-        if isinstance(outcome, Broken):
-            return self.wire.stream(self.wire.pieces(outcome.completion)[: outcome.after], cut=True)
+    def _streamed(self, outcome: Outcome) -> Behaviour:
+        if isinstance(outcome, ProviderError):
+            return self.wire.error
         if isinstance(outcome, Completion):
-            return self.wire.stream(self.wire.pieces(outcome))
-        return self.wire.throttled()
-
-
-@asynccontextmanager
-async def in_memory() -> AsyncIterator[Subject]:
-    yield InMemory()
-
-
-@asynccontextmanager
-async def on(wire: Wire) -> AsyncIterator[Subject]:
-    server = wire.server()
-    async with running(server, wire.path) as base_url:
-        provider = make_provider(wire.format, wire.config(base_url))
-        assert isinstance(provider, HttpProvider)
-        yield OnTheWire(wire, server, provider)
-        await provider.aclose()
-
-
-def subject(wire: Wire | None) -> AbstractAsyncContextManager[Subject]:
-    """The fake in memory, or the family that speaks the format."""
-    return in_memory() if wire is None else on(wire)
+            return StreamReply(self.wire.events(outcome))
+        if isinstance(outcome, Broken):
+            return StreamReply(self.wire.events(outcome.completion)[: outcome.after], cut=True)
+        assert isinstance(outcome.outcome, Completion)
+        events = self.wire.events(outcome.outcome)
+        return StreamReply([*events[: outcome.after], outcome.gate, *events[outcome.after :]])

@@ -6,32 +6,38 @@ from contextlib import aclosing
 from uuid import UUID
 
 import pytest
-import subjects
-from subjects import Subject
-from wire_bedrock import BedrockWire
-from wire_cohere import CohereWire
-from wire_ollama import OllamaWire
-from wire_openai import OpenAIWire
+from subject_bedrock import Bedrock
+from subject_cohere import Cohere
+from subject_ollama import Ollama
+from subjects import InMemory, OnTheWire, OpenAI, Subject, Wire
 
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
 from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
+from send2llm.testing.provider_server import running
 from send2llm.testing.providers import Broken, Held, answer
 
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
 ANSWER = answer("one two three", usage=Usage(9, 4))
-TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x":1}'), ToolCallPart("b", "g", "{}"))
+TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x": 1}'), ToolCallPart("b", "g", "{}"))
 
 
-@pytest.fixture(
-    params=[None, OpenAIWire(), BedrockWire(), CohereWire(), OllamaWire()],
-    ids=lambda wire: wire.format if wire else "in memory",
-)
+WIRES: dict[str, Wire] = {"openai": OpenAI(), "bedrock": Bedrock(), "cohere": Cohere(), "ollama": Ollama()}
+
+
+@pytest.fixture(params=["in memory", *WIRES])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async with subjects.subject(request.param) as made:
-        yield made
+    if request.param == "in memory":
+        yield InMemory()
+        return
+    wire = WIRES[request.param]
+    server = wire.server()
+    async with running(server, wire.path) as base_url:
+        subject = OnTheWire(wire, server, base_url)
+        yield subject
+        await subject.adapter.aclose()
 
 
 def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
@@ -49,10 +55,10 @@ def without_body(completion: Completion) -> Completion:
 @pytest.mark.parametrize("outcome", [ANSWER, TOOLS, answer(refusal="No."), answer("cut", finish_reason="length")])
 async def test_an_answer_is_the_same_whole_and_streamed(subject: Subject, outcome: Completion) -> None:
     subject.script(outcome, stream=False)
-    assert without_body(await subject.provider.complete(CALL)) == subject.expected(outcome)
+    assert without_body(await subject.provider.complete(CALL)) == subject.said(outcome)
 
     subject.script(outcome, stream=True)
-    assert folded([batch async for batch in subject.provider.stream(CALL)]) == subject.expected(outcome)
+    assert folded([batch async for batch in subject.provider.stream(CALL)]) == subject.said(outcome)
 
 
 async def test_batches_are_never_empty(subject: Subject) -> None:
@@ -97,7 +103,7 @@ async def test_pieces_come_while_the_rest_is_not_there_yet(subject: Subject) -> 
         assert "".join(delta.text for delta in first) == "one"
         gate.set()
         rest = [delta async for batch in stream for delta in batch]
-    assert folded([first, rest]) == subject.expected(ANSWER)
+    assert folded([first, rest]) == subject.said(ANSWER)
 
 
 async def test_closing_a_stream_gives_the_call_up(subject: Subject) -> None:
@@ -125,8 +131,10 @@ async def test_a_cancelled_call_is_given_up(subject: Subject, stream: bool) -> N
     task = asyncio.create_task(call())
     if stream:
         await begun.wait()
-    else:
-        await subject.called()
+    elif isinstance(subject, InMemory):
+        await subject.fake.called()
+    elif isinstance(subject, OnTheWire):
+        await subject.server.arrived()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -143,4 +151,4 @@ async def test_calls_may_run_side_by_side(subject: Subject) -> None:
 
     completions = await asyncio.gather(*(subject.provider.complete(CALL) for _ in range(20)))
 
-    assert all(without_body(completion) == subject.expected(ANSWER) for completion in completions)
+    assert all(without_body(completion) == subject.said(ANSWER) for completion in completions)

@@ -299,5 +299,7 @@ def test_embeddings_for_each_vendor() -> None:
         write_embedding_requests(texts, wanted, "meta")
     with pytest.raises(RequestRejected, match="empty"):
         write_embedding_requests([Message("user", (TextPart(""),))], wanted, "amazon")
+    with pytest.raises(RequestRejected, match="x_other"):
+        write_embedding_requests(texts, Parameters(extras={"x_other": 1}), "amazon")
     with pytest.raises(RequestRejected, match="'image'"):
         write_embedding_requests([Message("user", (ImagePart("data:,"),))], wanted, "amazon")

@@ -223,11 +223,11 @@ def said_on_the_wire(messages: list[Any]) -> list[Said]:
 
 
 def test_embeddings() -> None:
-    texts = [Message("user", (TextPart(f"t{n}"),)) for n in range(100)]
+    texts = [Message("user", tuple([TextPart(f"t{n}") for n in range(100)]))]
     wanted = Parameters(embedding=EmbeddingParameters(dimensions=256, purpose="clustering"))
 
     first, second = write_embedding_requests("embed-v4.0", texts, wanted)
-    (plain,) = write_embedding_requests("embed-v4.0", texts[:1], Parameters(embedding=EmbeddingParameters()))
+    (plain,) = write_embedding_requests("embed-v4.0", HI, Parameters(embedding=EmbeddingParameters()))
 
     assert len(first["texts"]) == 96
     assert second == {

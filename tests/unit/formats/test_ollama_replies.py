@@ -12,7 +12,7 @@ from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import MalformedReply
 from send2llm.domain.message import ReasoningPart, TextPart, ToolCallPart
 from send2llm.infrastructure.formats.ollama import ChatLines, read_embeddings, read_reply, write_messages
-from send2llm.infrastructure.formats.openai_chat import parse_reply, write_reply
+from send2llm.infrastructure.formats.openai_chat import is_only_usage, parse_reply, write_reply
 from send2llm.infrastructure.providers.ndjson import NdjsonSplitter
 from send2llm.infrastructure.providers.ollama import OllamaReader
 from send2llm.testing.ollama_server import USAGE, answer, answer_lines, call
@@ -220,5 +220,6 @@ def test_usage_is_told_once() -> None:
     deltas = streamed(answer_lines({"content": "one two"}, usage=USAGE))
 
     assert [delta.usage for delta in deltas if delta.usage] == [Usage(9, 4)]
-    assert isinstance(deltas[-1].finish_reason, str)
+    assert is_only_usage(deltas[-1])
+    assert deltas[-2].finish_reason == "stop"
     assert not any(isinstance(part, ToolCallPart) for part in folded(deltas).answers[0].message.parts)

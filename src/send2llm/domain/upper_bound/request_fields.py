@@ -98,6 +98,6 @@ def require_no_stored_audio(extras: JsonObject) -> None:
 
 
 def is_cached_for_long(extras: JsonObject) -> bool:
-    """Whether ``cache_control`` asks for more than Anthropic's usual five minutes."""
-    control = extras.get("cache_control")
+    """Whether ``cache_control``, or Bedrock's ``cachePoint``, asks for more than the usual five minutes."""
+    control = extras.get("cache_control") or extras.get("cachePoint")
     return isinstance(control, Mapping) and control.get("ttl", "5m") != "5m"

@@ -28,12 +28,13 @@ def embeddings(parts: Sequence[EmbeddingPart], usage: Usage | None, format_: str
 
 
 def texts_of(messages: Sequence[Message], target: str) -> list[str]:
-    """The texts to embed, one a message; raises ``RequestRejected`` for anything that is not text."""
+    """The texts to embed, each a part of its own; raises ``RequestRejected`` for anything that is not text."""
+    texts: list[str] = []
     for message in messages:
         for part in message.parts:
             if not isinstance(part, TextPart):
                 raise refuse_foreign_part(part, target)
-    texts = [message.text for message in messages]
-    if not all(texts):
-        raise RequestRejected("One of the texts to embed is empty: leave it out.")
+            texts.append(part.text)
+    if not texts or not all(texts):
+        raise RequestRejected("There is no text to embed, or one of them is empty: leave it out.")
     return texts

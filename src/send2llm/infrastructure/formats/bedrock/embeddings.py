@@ -12,6 +12,7 @@ from send2llm.domain.errors import MalformedReply, RequestRejected
 from send2llm.domain.message import Message
 from send2llm.infrastructure.formats.bedrock.blocks import FORMAT
 from send2llm.infrastructure.formats.fields import Body
+from send2llm.infrastructure.formats.foreign import refuse_foreign_fields
 from send2llm.infrastructure.formats.openai_chat import parse_reply
 from send2llm.infrastructure.formats.openai_chat.usage import MOST_TOKENS
 from send2llm.infrastructure.formats.vectors import embedding_of, embeddings, texts_of
@@ -25,6 +26,7 @@ USUAL_PURPOSE = "search_document"
 
 def write_embedding_requests(messages: Sequence[Message], parameters: Parameters, vendor: str) -> list[Body]:
     """The bodies: one for each text for Amazon's Titan, one for many for Cohere; raises ``RequestRejected``."""
+    refuse_foreign_fields(parameters, FORMAT)
     texts = texts_of(messages, FORMAT)
     wanted = parameters.embedding or EmbeddingParameters()
     if vendor == "amazon":

@@ -26,7 +26,7 @@ class ChatEvents:
     def __init__(self) -> None:
         self.ended = False
         self._places: dict[tuple[str, int], int] = {}
-        self._readers: dict[str, Callable[[Body, Body], Delta]] = {
+        self._readers: dict[str, Callable[[Body, Body], list[Delta]]] = {
             "message-start": self._begin,
             "content-start": self._content,
             "content-delta": self._content,
@@ -38,34 +38,37 @@ class ChatEvents:
         }
 
     def read(self, event: Body, raw: bytes) -> list[Delta]:
-        """The piece in one event; raises ``MalformedReply``."""
+        """The pieces in one event, at least one; raises ``MalformedReply``."""
         try:
             kind = required_string(event, "type")
             reader = self._readers.get(kind)
-            delta = reader(event, _object(event, "delta")) if reader else Delta()
+            deltas = reader(event, _object(event, "delta")) if reader else []
         except WrongFieldError as error:
             raise malformed(error) from None
-        delta.raw, delta.format = raw, FORMAT
-        return [delta]
+        deltas = deltas or [Delta()]
+        for delta in deltas:
+            delta.raw, delta.format = b"", FORMAT
+        deltas[0].raw = raw
+        return deltas
 
-    def _begin(self, event: Body, _: Body) -> Delta:
-        return Delta(role="assistant", response_id=optional_string(event, "id") or "")
+    def _begin(self, event: Body, _: Body) -> list[Delta]:
+        return [Delta(role="assistant", response_id=optional_string(event, "id") or "")]
 
-    def _content(self, event: Body, delta: Body) -> Delta:
+    def _content(self, event: Body, delta: Body) -> list[Delta]:
         content = _object(_object(delta, "message"), "content")
         text, thought = optional_string(content, "text") or "", optional_string(content, "thinking") or ""
         if not text and not thought:
-            return Delta()
-        return Delta(text=text, reasoning=thought, part=self._place("content", event))
+            return []
+        return [Delta(text=text, reasoning=thought, part=self._place("content", event))]
 
-    def _plan(self, event: Body, delta: Body) -> Delta:
+    def _plan(self, event: Body, delta: Body) -> list[Delta]:
         plan = optional_string(_object(delta, "message"), PLAN) or ""
         if not plan:
-            return Delta()
+            return []
         begun = ("plan", 0) in self._places
-        return Delta(reasoning=plan, part=self._place("plan", event), part_extras=None if begun else {"field": PLAN})
+        return [Delta(reasoning=plan, part=self._place("plan", event), part_extras=None if begun else {"field": PLAN})]
 
-    def _call(self, event: Body, delta: Body) -> Delta:
+    def _call(self, event: Body, delta: Body) -> list[Delta]:
         call = _object(_object(delta, "message"), "tool_calls")
         function = _object(call, "function")
         piece = ToolCallDelta(
@@ -74,15 +77,17 @@ class ChatEvents:
             optional_string(function, "name") or "",
             optional_string(function, "arguments") or "",
         )
-        return Delta(tool_calls=(piece,), part=self._place("call", event))
+        return [Delta(tool_calls=(piece,), part=self._place("call", event))]
 
-    def _citation(self, _: Body, delta: Body) -> Delta:
-        return Delta(extras={"citations": [_object(_object(delta, "message"), "citations")]})
+    def _citation(self, _: Body, delta: Body) -> list[Delta]:
+        return [Delta(extras={"citations": [_object(_object(delta, "message"), "citations")]})]
 
-    def _end(self, _: Body, delta: Body) -> Delta:
+    def _end(self, _: Body, delta: Body) -> list[Delta]:
         self.ended = True
         reason = required_string(delta, "finish_reason")
-        return Delta(finish_reason=FINISH_REASONS.get(reason, "stop"), usage=read_usage(delta.get("usage")))
+        end = Delta(finish_reason=FINISH_REASONS.get(reason, "stop"))
+        usage = read_usage(delta.get("usage"))
+        return [end] if usage is None else [end, Delta(usage=usage)]
 
     def _place(self, kind: str, event: Body) -> int:
         number = 0 if kind == "plan" else optional_integer(event, "index") or 0

@@ -47,13 +47,14 @@ class ChatLines:
         self._calls = 0
 
     def read(self, line: Body, raw: bytes) -> list[Delta]:
-        """The piece in one line; raises ``MalformedReply``."""
+        """The piece in one line, and behind it the usage; raises ``MalformedReply``."""
         try:
             delta = self._delta(line)
         except WrongFieldError as error:
             raise malformed(error) from None
         delta.raw, delta.format = raw, FORMAT
-        return [delta]
+        usage = read_usage(line) if self.ended else None
+        return [delta] if usage is None else [delta, Delta(usage=usage, raw=b"", format=FORMAT)]
 
     def _delta(self, line: Body) -> Delta:
         message = an_object(line.get("message") or {}, "message")
@@ -69,7 +70,6 @@ class ChatLines:
         self.ended = optional_boolean(line, "done")
         if self.ended:
             delta.finish_reason = _finish_reason(line, called=self._calls > 0)
-            delta.usage = read_usage(line)
         return delta
 
     def _tool_calls(self, message: Body, moment: str) -> tuple[ToolCallDelta, ...]:
