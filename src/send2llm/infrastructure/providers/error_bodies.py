@@ -45,8 +45,8 @@ def read_error(parsed: Any) -> ErrorBody:
     """Read a parsed error.
 
     Known shapes: OpenAI's ``{"error": {"message", "type", "code"}}``, its contents bare (vLLM), ``{"error": "text"}``
-    (Ollama), ``{"detail": ...}`` (FastAPI), ``{"message"}`` or ``{"Message"}`` (AWS), Google's, with ``details`` and also
-    in a list, and OpenRouter's, which hold the error of the provider behind it as text in ``metadata.raw``.
+    (Ollama), ``{"detail": ...}`` (FastAPI), ``{"message"}`` or ``{"Message"}`` (AWS), Google's, with ``details`` and
+    also in a list, and OpenRouter's, which hold the error of the provider behind it as text in ``metadata.raw``.
     """
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
