@@ -13,16 +13,25 @@ from send2llm.application.money_audit import MoneyAudit
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.log_seals.documents import read_seal, write_seal
 from send2llm.infrastructure.log_seals.signing import key_bytes
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.bodies import VerifyLog
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.strict_json import StrictJsonRoute
 
 router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictJsonRoute)
+from send2llm.interfaces.http.strict_route import StrictRoute
+
+router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictRoute)
 
 
-@router.get("/money", summary="Compare what conversations spent with what budgets settled", response_model=None)
+@router.get(
+    "/money",
+    summary="Compare what conversations spent with what budgets settled",
+    response_model=None,
+    responses=ends(answers.MoneyAudit, stream=True),
+)
 async def money(service: TheService, accept: Annotated[str, Header()] = "") -> Response:
     """Reads the whole log. With `Accept: text/event-stream`, `progress` comes on the way and `done` at the end.
 
@@ -31,13 +40,13 @@ async def money(service: TheService, accept: Annotated[str, Header()] = "") -> R
     if "text/event-stream" in accept:
 
         async def audit(progress: Progress) -> dict[str, Any]:
-            return _shown(await service.audit_money(progress))
+            return _shown(await service.audit_money(lambda position, head: progress(position, head)))
 
         return StreamingResponse(_told(audit), media_type="text/event-stream")
     return views.json_response(_shown(await service.audit_money()))
 
 
-@router.get("/seals", summary="The seals of the log", response_model=None)
+@router.get("/seals", summary="The seals of the log", response_model=None, responses=ends(answers.Seals))
 async def seals(
     service: TheService, after: Annotated[int, Query(ge=0, description="Only those after this number.")] = 0
 ) -> Response:
@@ -46,7 +55,12 @@ async def seals(
     return views.json_response({"data": [write_seal(seal) for seal in found]})
 
 
-@router.post("/log", summary="Verify that the log is what was sealed", response_model=None)
+@router.post(
+    "/log",
+    summary="Verify that the log is what was sealed",
+    response_model=None,
+    responses=ends(answers.LogVerification, stream=True),
+)
 async def log(service: TheService, body: VerifyLog, accept: Annotated[str, Header()] = "") -> Response:
     """Reads the whole log. With `Accept: text/event-stream`, `progress` comes on the way and `done` at the end.
 
