@@ -18,9 +18,6 @@ from send2llm.interfaces.http.bodies import VerifyLog
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.strict_json import StrictJsonRoute
-
-router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictJsonRoute)
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictRoute)
@@ -40,7 +37,7 @@ async def money(service: TheService, accept: Annotated[str, Header()] = "") -> R
     if "text/event-stream" in accept:
 
         async def audit(progress: Progress) -> dict[str, Any]:
-            return _shown(await service.audit_money(lambda position, head: progress(position, head)))
+            return _shown(await service.audit_money(progress))
 
         return StreamingResponse(_told(audit), media_type="text/event-stream")
     return views.json_response(_shown(await service.audit_money()))
