@@ -19,7 +19,7 @@ FREE_FIELDS = frozenset(
         "top_logprobs", "user", "verbosity",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
-        "stop_sequences", "thinking", "top_k", "usage",
+        "anthropic-beta", "anthropic-version", "diagnostics", "stop_sequences", "thinking", "top_k", "usage",
         # servers of open models: vLLM, SGLang, llama.cpp, Ollama
         "add_generation_prompt", "cache_prompt", "cache_salt", "continue_final_message", "dynatemp_exponent",
         "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "id_slot",
@@ -33,16 +33,21 @@ FREE_FIELDS = frozenset(
 """Fields that cost nothing: limits, sampling, and who asks. Those that limit or force the output change nothing about
 the most it can be."""
 
-PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions"})
+PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions", "x-anthropic-billing-header"})
 """Fields whose content a template may write into the prompt."""
 
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
     "modalities": lambda value: value == ["text"],
+    "speed": lambda value: value == "standard",
+    # What it clears makes a prompt shorter; what it compacts is written by the model, and paid for.
+    "context_management": lambda value: "compact" not in str(value),
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 
-TEXT_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "input_text", "output_text"})
+TEXT_PARTS = frozenset(
+    {"thinking", "redacted_thinking", "reasoning", "input_text", "output_text", "search_result", "tool_reference"}
+)
 """Types of foreign parts which are text and nothing else; an encrypted thought is longer than the thought."""
 
 _FUNCTION_TOOLS = frozenset({"function", "custom"})
@@ -94,4 +99,13 @@ def require_no_stored_audio(extras: JsonObject) -> None:
 def is_cached_for_long(extras: JsonObject) -> bool:
     """Whether ``cache_control`` asks for more than Anthropic's usual five minutes."""
     control = extras.get("cache_control")
-    return isinstance(control, Mapping) and control.get("ttl", "5m") != "5m"
+    if isinstance(control, Mapping) and control.get("ttl", "5m") != "5m":
+        return True
+    return any(map(_holds_long_caching, extras.values()))
+
+
+def _holds_long_caching(value: object) -> bool:
+    """Whether it is asked for further inside, as in the blocks of a document."""
+    if isinstance(value, Mapping):
+        return is_cached_for_long(value)
+    return isinstance(value, list) and any(map(_holds_long_caching, value))
