@@ -3,6 +3,8 @@
 https://platform.claude.com/docs/en/api/messages/count_tokens
 """
 
+from collections.abc import Sequence
+
 import orjson
 
 from send2llm.application.context import Context
@@ -10,6 +12,7 @@ from send2llm.application.token_counts import CountTokens, TokenCounts
 from send2llm.infrastructure.formats.anthropic import read_request
 from send2llm.infrastructure.formats.anthropic.caller import AnthropicFormat, carried_headers
 from send2llm.infrastructure.formats.anthropic.operation import COUNT_OPERATION
+from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.interfaces.http.asgi import JSON, Headers, Receive, Scope, Send, parse_json_object, read_body, send_answer
 from send2llm.interfaces.http.front import CONTEXT
 
@@ -21,7 +24,7 @@ ESTIMATED = (b"x-send2llm-estimated", b"true")
 class CountedFormat(AnthropicFormat):
     """Anthropic's errors and description for this endpoint."""
 
-    paths = (PATH,)
+    paths: Sequence[str] = (PATH,)
     operation = COUNT_OPERATION
 
 
@@ -29,7 +32,7 @@ class CountTokensEndpoint:
     """The endpoint, as an ASGI application of its own."""
 
     def __init__(self, counts: TokenCounts, max_body_bytes: int) -> None:
-        self.format = CountedFormat()
+        self.format: CallerFormat = CountedFormat()
         self._counts = counts
         self._max_body_bytes = max_body_bytes
 

@@ -3,7 +3,7 @@
 https://platform.claude.com/docs/en/api/messages/create
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -24,7 +24,7 @@ class AnthropicFormat:
     """A ``CallerFormat``."""
 
     name = FORMAT
-    paths = ("/v1/messages",)
+    paths: Sequence[str] = ("/v1/messages",)
     operation = OPERATION
 
     def read(self, body: Body, headers: Mapping[bytes, bytes]) -> CallerRequest:
