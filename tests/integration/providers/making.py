@@ -17,3 +17,15 @@ def openai_compatible(
     made = make_provider("openai", ProviderConfig(name, base_url, transport=transport, options=options, **config))
     assert isinstance(made, HttpProvider)
     return made
+
+
+def anthropic(
+    name: str, base_url: str, transport: httpx2.AsyncBaseTransport | None = None, **config: Any
+) -> HttpProvider:
+    """A provider in Anthropic's format; ``config`` as above."""
+    options = {
+        option: config.pop(option) for option in ("version", "max_tokens", "system_messages") if option in config
+    }
+    made = make_provider("anthropic", ProviderConfig(name, base_url, transport=transport, options=options, **config))
+    assert isinstance(made, HttpProvider)
+    return made

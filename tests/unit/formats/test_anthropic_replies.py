@@ -79,9 +79,7 @@ def as_the_sdk_reads(stream: bytes) -> dict[str, Any]:
     for one in EventSplitter().feed(stream):
         body = json.loads(one.data)
         if body["type"] != "ping":
-            snapshot = accumulate_event(
-                event=body, current_snapshot=cast("Any", snapshot), json_bufs=buffers
-            )
+            snapshot = accumulate_event(event=body, current_snapshot=cast("Any", snapshot), json_bufs=buffers)
     assert snapshot is not None
     return snapshot.to_dict()
 
