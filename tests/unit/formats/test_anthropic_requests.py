@@ -281,6 +281,12 @@ def test_errors_name_the_field(change: dict[str, Any], param: str) -> None:
     assert str(caught.value).startswith(param)
 
 
+def test_threads_that_anthropic_would_keep_are_refused_as_its_sdks_understand_it() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_request(ask(user("Hi"), thread={"type": "create"}))
+    assert (caught.value.code, caught.value.param) == ("thread_unsupported_request", "thread")
+
+
 def test_a_request_to_count_has_no_limit() -> None:
     body = {"model": MODEL, "messages": [user("Hi")], "thinking": {"type": "enabled", "budget_tokens": 2000}}
     request = read_request(body, counting=True)

@@ -47,6 +47,21 @@ _SCHEMA_NAME = "answer"
 """What an answer's schema is called for formats in which it has a name."""
 
 
+class ThreadsUnsupported(InvalidRequest):
+    """The caller wants a message thread (beta): Anthropic would keep the conversation, and we would see its ends only.
+
+    The code is Anthropic's, by which its SDKs know to send the whole conversation instead.
+    https://platform.claude.com/docs/en/build-with-claude/message-threads
+    """
+
+    code = "thread_unsupported_request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Message threads are not kept here: send the whole conversation without the field 'thread'.", param="thread"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class MessagesRequest:
     """A request in words of the domain."""
@@ -63,6 +78,8 @@ def read_request(body: Body, headers: Mapping[str, str] = NO_EXTRAS, *, counting
     ``headers`` are those of the request that belong to the format: version and beta features. A request to count its
     tokens (``counting``) has no ``max_tokens``.
     """
+    if body.get("thread") is not None:
+        raise ThreadsUnsupported
     try:
         model = required_string(body, "model")
         if not model:
