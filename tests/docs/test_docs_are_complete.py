@@ -17,9 +17,20 @@ from send2llm.domain import errors
 from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.interfaces.cli.app import COMMANDS
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations
+from send2llm.interfaces.http import (
+    audit,
+    budgets,
+    conversations,
+    costs,
+    health,
+    models,
+    operations,
+    projections,
+    token_counts,
+)
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.openapi import describe_hot_routes
 from send2llm.settings import Settings
@@ -90,9 +101,9 @@ def test_every_setting_is_listed_with_its_default() -> None:
 
 def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
-    for module in (health, models, conversations, budgets, costs, audit, operations):
+    for module in (health, models, conversations, budgets, costs, audit, operations, projections):
         app.include_router(module.router)
-    describe_hot_routes(app)
+    describe_hot_routes(app, installed_formats(), token_counts.DESCRIBED)
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 

@@ -3,8 +3,6 @@
 https://platform.claude.com/docs/en/api/messages/count_tokens
 """
 
-from collections.abc import Sequence
-
 import orjson
 
 from send2llm.application.context import Context
@@ -21,18 +19,15 @@ ESTIMATED = (b"x-send2llm-estimated", b"true")
 """The provider does not count, or cannot now: the number is a guess."""
 
 
-class CountedFormat(AnthropicFormat):
-    """Anthropic's errors and description for this endpoint."""
-
-    paths: Sequence[str] = (PATH,)
-    operation = COUNT_OPERATION
+DESCRIBED = {PATH: COUNT_OPERATION}
+"""For the OpenAPI document."""
 
 
 class CountTokensEndpoint:
     """The endpoint, as an ASGI application of its own."""
 
     def __init__(self, counts: TokenCounts, max_body_bytes: int) -> None:
-        self.format: CallerFormat = CountedFormat()
+        self.format: CallerFormat = AnthropicFormat()
         self._counts = counts
         self._max_body_bytes = max_body_bytes
 
