@@ -29,7 +29,7 @@ from send2llm.domain.errors import (
     StreamBroken,
 )
 from send2llm.domain.message import ForeignPart, Message, TextPart
-from send2llm.infrastructure.formats.anthropic import EventReader
+from send2llm.infrastructure.formats.anthropic import EventReader, read_reply
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.http_provider import HttpProvider
@@ -284,7 +284,7 @@ async def test_an_error_in_mid_stream_comes_after_what_was_said_before(
     [
         (ErrorReply(400, message="messages.0: bad"), RequestRejected),
         (ErrorReply(400, message="prompt is too long: 210000 tokens > 200000 maximum"), ContextLengthExceeded),
-        (ErrorReply(400, message="input length and `max_tokens` exceed context limit: 9 + 9 > 10"), ContextLengthExceeded),
+        (ErrorReply(400, message="input length and `max_tokens` exceed context limit: 9 > 8"), ContextLengthExceeded),
         (ErrorReply(400, message="Your credit balance is too low to access the Anthropic API."), QuotaExhausted),
         (ErrorReply(400, message="You have reached your specified API usage limits."), QuotaExhausted),
         (ErrorReply(400, message="Output blocked by content filtering policy"), ContentFiltered),
@@ -364,8 +364,6 @@ def damaged(draw: st.DrawFn) -> Any:
 @given(damaged())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_a_damaged_reply_is_read_or_a_clear_error(body: Any) -> None:
-    from send2llm.infrastructure.formats.anthropic import read_reply
-
     try:
         completion = read_reply(json.dumps(body).encode())
     except MalformedReply:

@@ -1,6 +1,7 @@
 """The fake speaks the real format: the official SDK is the judge."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anthropic
 import pytest
@@ -70,9 +71,9 @@ async def test_errors(fake: FakeAnthropicServer, sdk: AsyncAnthropic) -> None:
         await sdk.messages.create(model=MODEL, max_tokens=1, messages=HI)
     with pytest.raises(anthropic.BadRequestError, match="temperature"):
         await sdk.messages.create(model=MODEL, max_tokens=1, messages=HI, extra_body={"temperature": 1})
+    result: Any = [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x", "content": "y"}]}]
     with pytest.raises(anthropic.BadRequestError, match="tool_result"):
-        result = {"type": "tool_result", "tool_use_id": "x", "content": "y"}
-        await sdk.messages.create(model=MODEL, max_tokens=1, messages=[{"role": "user", "content": [result]}])  # type: ignore[typeddict-item, list-item]
+        await sdk.messages.create(model=MODEL, max_tokens=1, messages=result)
 
 
 def test_the_synchronous_sdk() -> None:

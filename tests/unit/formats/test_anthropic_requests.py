@@ -3,6 +3,7 @@
 Bodies are from https://platform.claude.com/docs/en/api/messages/create and the guides that it names.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
 HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+SEE = {"type": "text", "text": "See:"}
+FOUND = {"type": "web_search_result", "url": "https://x"}
 MODEL = "claude-opus-5-5"
 
 WHOLE: dict[str, Any] = {
@@ -48,7 +51,7 @@ WHOLE: dict[str, Any] = {
         {
             "role": "user",
             "content": [
-                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "See:"}, PICTURE]},
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [SEE, PICTURE]},
                 {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no radar", "is_error": True, **CACHED},
                 {"type": "text", "text": "And now?", **CACHED},
             ],
@@ -58,7 +61,7 @@ WHOLE: dict[str, Any] = {
             "role": "assistant",
             "content": [
                 {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "rain"}},
-                {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result"}]},
+                {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [FOUND]},
                 {"type": "text", "text": "Rain.", "citations": [{"type": "web_search_result_location", "url": "x"}]},
             ],
         },
@@ -253,8 +256,10 @@ def test_of_an_empty_system_nothing_is_left() -> None:
         ({"messages": [user("a"), user([{"type": "text"}])]}, "messages.1.content.0.text"),
         ({"messages": [user([{"text": "x"}])]}, "messages.0.content.0.type"),
         ({"messages": [user([{"type": "image"}])]}, "messages.0.content.0.source"),
-        ({"messages": [user([{"type": "image", "source": {"type": "base64"}}])]}, "messages.0.content.0.source.media_type"),
-        ({"messages": [user([{"type": "tool_use", "id": "a", "name": "b", "input": "{}"}])]}, "messages.0.content.0.input"),
+        ({"messages": [user([{"type": "image", "source": {"type": "base64"}}])]},
+         "messages.0.content.0.source.media_type"),
+        ({"messages": [user([{"type": "tool_use", "id": "a", "name": "b", "input": "{}"}])]},
+         "messages.0.content.0.input"),
         ({"messages": [user([{"type": "tool_result", "content": "x"}])]}, "messages.0.content.0.tool_use_id"),
         ({"messages": [user([{"type": "tool_result", "tool_use_id": "x", "content": [{"type": "text", "text": 1}]}])]},
          "messages.0.content.0.content.0.text"),
@@ -303,8 +308,9 @@ def test_a_request_of_openais_format() -> None:
             "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "developer", "content": "Use tools."},
-                {"role": "user", "content": [{"type": "text", "text": "Look"},
-                                             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}]},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "Look"},
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}]},
                 {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [
                     {"id": "functions.f:0", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
                     {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": "{broken"}},
@@ -314,7 +320,8 @@ def test_a_request_of_openais_format() -> None:
                 {"role": "tool", "tool_call_id": "call_3", "content": "three"},
                 {"role": "user", "content": "And?"},
             ],
-            "tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {"type": "object"}}}],
+            "tools": [
+                {"type": "function", "function": {"name": "f", "strict": True, "parameters": {"type": "object"}}}],
             "tool_choice": "required", "parallel_tool_calls": False, "max_completion_tokens": 50, "stop": "END",
             "reasoning_effort": "minimal", "user": "u", "store": True,
             "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
@@ -447,8 +454,6 @@ def test_instructions_in_the_middle_stand_where_the_model_takes_them() -> None:
 
 def test_a_budget_of_thought_is_cut_with_the_limit_of_the_answer() -> None:
     request = read_request(ask(user("Hi"), max_tokens=9000, thinking={"type": "enabled", "budget_tokens": 8000}))
-    from dataclasses import replace
-
     cut = replace(request.parameters, max_output_tokens=3000)
     assert write_request(MODEL, request.messages, cut)["thinking"] == {"type": "enabled", "budget_tokens": 2999}
 
@@ -474,7 +479,8 @@ TEXTS = st.builds(lambda said, marks: {"type": "text", "text": said, **marks}, W
 PICTURES = st.sampled_from([PICTURE, {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}])
 RESULTS = st.builds(
     lambda identifier, content, failed, marks: {
-        "type": "tool_result", "tool_use_id": identifier, "content": content, **({"is_error": True} if failed else {}), **marks,
+        "type": "tool_result", "tool_use_id": identifier, "content": content,
+        **({"is_error": True} if failed else {}), **marks,
     },
     NAMES, WORDS | st.lists(TEXTS | PICTURES, min_size=2, max_size=3), st.booleans(), MARKS,
 )  # fmt: skip
@@ -531,8 +537,7 @@ def essence(turns: list[dict[str, Any]]) -> list[Any]:
         blocks = [{"type": "text", "text": turn["content"]}] if isinstance(turn["content"], str) else turn["content"]
         calls = [block for block in blocks if block["type"] == "tool_use"]  # come last in OpenAI's format
         others = [block for block in blocks if block["type"] != "tool_use"]
-        for block in [*others, *calls]:
-            said.append((turn["role"], {name: value for name, value in stripped(block).items()}))
+        said += [(turn["role"], stripped(block)) for block in [*others, *calls]]
     return said
 
 

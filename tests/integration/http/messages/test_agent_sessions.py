@@ -111,15 +111,13 @@ def _openai(number: int, *, stream: bool) -> openais.Reply | openais.StreamReply
 
 async def _stored(gateway: Gateway) -> list[Any]:
     """The messages in the event store, answers included."""
-    return [
-        message
-        for event in await gateway.events()
-        for message in (
-            [event.data["message"]] if event.topic == "conversation.message_added"
-            else [answer["message"] for answer in event.data["answers"]] if event.topic == "conversation.completion_received"
-            else []
-        )
-    ]  # fmt: skip
+    messages = []
+    for event in await gateway.events():
+        if event.topic == "conversation.message_added":
+            messages.append(event.data["message"])
+        elif event.topic == "conversation.completion_received":
+            messages += [answer["message"] for answer in event.data["answers"]]
+    return messages
 
 
 @pytest.mark.parametrize("stream", [False, True])
