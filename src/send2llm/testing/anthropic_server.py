@@ -93,8 +93,11 @@ def message(*content: Body, stop_reason: str = "end_turn", usage: Body | None = 
     return body if usage is None else {**body, "usage": usage}
 
 
-def events_of(body: Body) -> list[bytes]:
-    """The events of a stream that says what ``body``, a whole reply, says; texts come word by word."""
+def events_of(body: Body, *, spaces: bool = True) -> list[bytes]:
+    """The events of a stream that says what ``body``, a whole reply, says; texts come word by word.
+
+    ``spaces``: arguments of tools are spelled with some, as models do it.
+    """
     usage = body.get("usage")
     begin = {**body, "content": [], "stop_reason": None, "stop_sequence": None}
     if usage is not None:
@@ -102,13 +105,13 @@ def events_of(body: Body) -> list[bytes]:
     end = {name: body[name] for name in ("stop_reason", "stop_sequence", "stop_details", "container") if name in body}
     for name in ("stop_details", "container"):
         begin.pop(name, None)
-    blocks = [piece for index, block in enumerate(body["content"]) for piece in _block_events(index, block)]
+    blocks = [piece for index, block in enumerate(body["content"]) for piece in _block_events(index, block, spaces)]
     written = {} if usage is None else {"usage": {"output_tokens": usage["output_tokens"]}}
     return [event("message_start", message=begin), PING, *blocks, event("message_delta", delta=end, **written), STOP]
 
 
-def _block_events(index: int, block: Body) -> list[bytes]:
-    begin, deltas = _pieces(block)
+def _block_events(index: int, block: Body, spaces: bool) -> list[bytes]:
+    begin, deltas = _pieces(block, (", ", ": ") if spaces else (",", ":"))
     return [
         event("content_block_start", index=index, content_block=begin),
         *(event("content_block_delta", index=index, delta=delta) for delta in deltas),
@@ -116,7 +119,7 @@ def _block_events(index: int, block: Body) -> list[bytes]:
     ]
 
 
-def _pieces(block: Body) -> tuple[Body, list[Body]]:
+def _pieces(block: Body, separators: tuple[str, str]) -> tuple[Body, list[Body]]:
     match block["type"]:
         case "text":
             words = block["text"].split(" ")
@@ -128,7 +131,7 @@ def _pieces(block: Body) -> tuple[Body, list[Body]]:
             signature = {"type": "signature_delta", "signature": block["signature"]}
             return {**block, "thinking": "", "signature": ""}, [*thought, signature]
         case "tool_use" | "server_tool_use":
-            written = json.dumps(block["input"]) if block["input"] else ""
+            written = json.dumps(block["input"], separators=separators) if block["input"] else ""
             halves = (written[: len(written) // 2], written[len(written) // 2 :]) if written else ("",)
             return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": half} for half in halves]
     return block, []

@@ -19,13 +19,8 @@ def openai_compatible(
     return made
 
 
-def anthropic(
-    name: str, base_url: str, transport: httpx2.AsyncBaseTransport | None = None, **config: Any
-) -> HttpProvider:
-    """A provider in Anthropic's format; ``config`` as above."""
-    options = {
-        option: config.pop(option) for option in ("version", "max_tokens", "system_messages") if option in config
-    }
-    made = make_provider("anthropic", ProviderConfig(name, base_url, transport=transport, options=options, **config))
-    assert isinstance(made, HttpProvider)
-    return made
+def made(format_: str, name: str, base_url: str, **config: Any) -> HttpProvider:
+    """A provider of any family; ``config`` are further fields of ``ProviderConfig``."""
+    provider = make_provider(format_, ProviderConfig(name, base_url, **config))
+    assert isinstance(provider, HttpProvider)
+    return provider

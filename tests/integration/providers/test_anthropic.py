@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from making import anthropic
+from making import made
 
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Delta, Parameters, Usage
@@ -67,7 +67,7 @@ async def address(fake: FakeAnthropicServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def claude(address: str) -> AsyncIterator[HttpProvider]:
-    provider = anthropic("claude", address, api_key=KEY)
+    provider = made("anthropic", "claude", address, api_key=KEY)
     yield provider
     await provider.aclose()
 
@@ -129,7 +129,14 @@ async def test_the_version_is_the_newer_one_unless_that_refuses_the_call(
 
 
 async def test_a_pinned_version_is_spoken_in_all_calls(fake: FakeAnthropicServer, address: str) -> None:
-    provider = anthropic("claude", address, api_key=KEY, version="2023-06-01", headers={"Anthropic-Beta": "mine"})
+    provider = made(
+        "anthropic",
+        "claude",
+        address,
+        api_key=KEY,
+        options={"version": "2023-06-01"},
+        headers={"Anthropic-Beta": "mine"},
+    )
     theirs = {"anthropic-version": "2026-10-21", "anthropic-beta": "theirs"}
     await provider.complete(call(format="anthropic", extras=theirs))
     await provider.models()
@@ -140,7 +147,7 @@ async def test_a_pinned_version_is_spoken_in_all_calls(fake: FakeAnthropicServer
 
 
 async def test_the_operators_own_headers_win(fake: FakeAnthropicServer, address: str) -> None:
-    provider = anthropic("claude", address, headers={"X-Api-Key": "other", "anthropic-version": "2023-06-01"})
+    provider = made("anthropic", "claude", address, headers={"X-Api-Key": "other", "anthropic-version": "2023-06-01"})
     await provider.complete(CALL)
     await provider.aclose()
     assert fake.requests[0].headers["x-api-key"] == "other"
@@ -148,7 +155,7 @@ async def test_the_operators_own_headers_win(fake: FakeAnthropicServer, address:
 
 
 async def test_options(fake: FakeAnthropicServer, address: str) -> None:
-    provider = anthropic("claude", address, api_key=KEY, max_tokens=5, system_messages=True)
+    provider = made("anthropic", "claude", address, api_key=KEY, options={"max_tokens": 5, "system_messages": True})
     said = [*HI, Message("assistant", (TextPart("x"),)), *HI, Message("system", (TextPart("s"),))]
     await provider.complete(call(said))
     await provider.aclose()

@@ -2,139 +2,56 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
-from typing import Protocol
+from contextlib import aclosing
 from uuid import UUID
 
-import orjson
 import pytest
-from anthropic_subject import Anthropic
-from making import openai_compatible
+from subject_anthropic import Anthropic
+from subject_azure import Azure
+from subject_bedrock import Bedrock
+from subject_cohere import Cohere
+from subject_gemini import Gemini, Vertex
+from subject_mistral import Mistral
+from subject_ollama import Ollama
+from subjects import InMemory, OnTheWire, OpenAI, Subject, Wire
 
-from send2llm.application.ports import Provider, ProviderCall
-from send2llm.domain.completion import Answer, Completion, Delta, Parameters, Usage
+from send2llm.application.ports import ProviderCall
+from send2llm.domain.completion import Completion, Delta, Parameters, Usage
 from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
-from send2llm.domain.message import Message, RefusalPart, TextPart, ToolCallPart
-from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
-from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
-from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
+from send2llm.domain.message import Message, TextPart, ToolCallPart
+from send2llm.testing.provider_server import running
+from send2llm.testing.providers import Broken, Held, answer
 
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
 ANSWER = answer("one two three", usage=Usage(9, 4))
-TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x":1}'), ToolCallPart("b", "g", "{}"))
+TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x": 1}'), ToolCallPart("b", "g", "{}"))
 
 
-class Subject(Protocol):
-    """A provider under test, and how to tell it what to do."""
-
-    provider: Provider
-    format: str
-    """The format of its answers."""
-    has_refusals: bool
-    """Whether the format tells a refusal from other text."""
-
-    def script(self, *outcomes: Outcome, stream: bool) -> None: ...
-
-    async def called(self) -> None:
-        """Wait until a call has reached it."""
-
-    async def abandoned(self) -> None:
-        """Wait until it has noticed that a call was given up."""
-
-
-class InMemory:
-    format = "openai"
-    has_refusals = True
-
-    def __init__(self) -> None:
-        self.fake = FakeProvider("acme")
-        self.provider: Provider = self.fake
-
-    @classmethod
-    @asynccontextmanager
-    async def running(cls) -> AsyncIterator["InMemory"]:
-        yield cls()
-
-    def script(self, *outcomes: Outcome, stream: bool) -> None:
-        self.fake.script(*outcomes)
-
-    async def called(self) -> None:
-        await self.fake.called()
-
-    async def abandoned(self) -> None:
-        assert self.fake.cancelled == 1
-
-
-class OpenAIChat:
-    format = "openai"
-    has_refusals = True
-
-    def __init__(self, server: FakeOpenAIServer, provider: Provider) -> None:
-        self.server = server
-        self.provider = provider
-
-    @classmethod
-    @asynccontextmanager
-    async def running(cls) -> AsyncIterator["OpenAIChat"]:
-        server = FakeOpenAIServer(models=("fake-model",))
-        async with running(server) as base_url:
-            provider = openai_compatible("acme", base_url)
-            yield cls(server, provider)
-            await provider.aclose()
-
-    def script(self, *outcomes: Outcome, stream: bool) -> None:
-        self.server.script(*[_streamed(outcome) if stream else _whole(outcome) for outcome in outcomes])
-
-    async def called(self) -> None:
-        await self.server.arrived()
-
-    async def abandoned(self) -> None:
-        await self.server.disconnected.wait()
-
-
-def _whole(outcome: Outcome) -> Reply:
-    if isinstance(outcome, Held):
-        return Reply(_whole(outcome.outcome).body, gate=outcome.gate)
-    if isinstance(outcome, Completion):
-        return Reply(orjson.dumps(write_reply(outcome, created=1)))
-    return ErrorReply(429, {"retry-after": "2"})
-
-
-def _streamed(outcome: Outcome) -> StreamReply | Reply:
-    if isinstance(outcome, Held):
-        whole = _streamed(outcome.outcome)
-        assert isinstance(whole, StreamReply)
-        return StreamReply([*whole.pieces[: outcome.after], outcome.gate, *whole.pieces[outcome.after :]])
-    if isinstance(outcome, Broken):
-        whole = _streamed(outcome.completion)
-        assert isinstance(whole, StreamReply)
-        return StreamReply(whole.pieces[: outcome.after], cut=True)
-    if isinstance(outcome, Completion):
-        ids = {"response_id": outcome.response_id, "model": outcome.response_model, "created": 1}
-        chunks = [write_chunk(delta, **ids) for batch in batches_of(outcome) for delta in batch]  # type: ignore[arg-type]
-        return StreamReply([*chunks, DONE])
-    return ErrorReply(429, {"retry-after": "2"})
-
-
-SUBJECTS: dict[str, type[InMemory | OpenAIChat | Anthropic]] = {
-    "in memory": InMemory,
-    "openai": OpenAIChat,
-    "anthropic": Anthropic,
+WIRES: dict[str, Wire] = {
+    "openai": OpenAI(),
+    "anthropic": Anthropic(),
+    "azure": Azure(),
+    "mistral": Mistral(),
+    "gemini": Gemini(),
+    "vertex": Vertex(),
+    "bedrock": Bedrock(),
+    "cohere": Cohere(),
+    "ollama": Ollama(),
 }
 
 
-@pytest.fixture(params=SUBJECTS)
+@pytest.fixture(params=["in memory", *WIRES])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async with SUBJECTS[request.param].running() as subject:
+    if request.param == "in memory":
+        yield InMemory()
+        return
+    wire = WIRES[request.param]
+    server = wire.server()
+    async with running(server, wire.path) as base_url:
+        subject = OnTheWire(wire, server, base_url)
         yield subject
-
-
-def in_format(outcome: Completion, format_: str) -> Completion:
-    """The same answer, said in another format."""
-    answers = [replace(one, message=replace(one.message, format=format_)) for one in outcome.answers]
-    return replace(outcome, answers=tuple(answers))
+        await subject.adapter.aclose()
 
 
 def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
@@ -146,31 +63,16 @@ def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
 
 
 def without_body(completion: Completion) -> Completion:
-    answers = tuple(map(spelled_alike, completion.answers))
-    return Completion(answers, completion.response_id, completion.response_model, completion.usage)
-
-
-def spelled_alike(answer: Answer) -> Answer:
-    """With the arguments of tool calls in one spelling: some formats have them as objects."""
-    parts = tuple(
-        replace(part, arguments=orjson.dumps(orjson.loads(part.arguments)).decode())
-        if isinstance(part, ToolCallPart)
-        else part
-        for part in answer.message.parts
-    )
-    return replace(answer, message=replace(answer.message, parts=parts))
+    return Completion(completion.answers, completion.response_id, completion.response_model, completion.usage)
 
 
 @pytest.mark.parametrize("outcome", [ANSWER, TOOLS, answer(refusal="No."), answer("cut", finish_reason="length")])
 async def test_an_answer_is_the_same_whole_and_streamed(subject: Subject, outcome: Completion) -> None:
-    if not subject.has_refusals and any(isinstance(part, RefusalPart) for part in outcome.answers[0].message.parts):
-        pytest.skip("the format has no refusals")
-    expected = in_format(outcome, subject.format)
-    subject.script(expected, stream=False)
-    assert without_body(await subject.provider.complete(CALL)) == expected
+    subject.script(outcome, stream=False)
+    assert without_body(await subject.provider.complete(CALL)) == subject.said(outcome)
 
-    subject.script(expected, stream=True)
-    assert without_body(folded([batch async for batch in subject.provider.stream(CALL)])) == expected
+    subject.script(outcome, stream=True)
+    assert folded([batch async for batch in subject.provider.stream(CALL)]) == subject.said(outcome)
 
 
 async def test_batches_are_never_empty(subject: Subject) -> None:
@@ -209,13 +111,13 @@ async def test_pieces_come_while_the_rest_is_not_there_yet(subject: Subject) -> 
     subject.script(Held(ANSWER, gate, after=2), stream=True)
 
     async with aclosing(subject.provider.stream(CALL)) as stream:  # type: ignore[type-var]
-        first: list[Delta] = []
+        first = []
         while not any(delta.text for delta in first):
             first += await anext(stream)
         assert "".join(delta.text for delta in first) == "one"
         gate.set()
         rest = [delta async for batch in stream for delta in batch]
-    assert folded([first, rest]).answers[0].message.text == ANSWER.answers[0].message.text
+    assert folded([first, rest]) == subject.said(ANSWER)
 
 
 async def test_closing_a_stream_gives_the_call_up(subject: Subject) -> None:
@@ -243,8 +145,10 @@ async def test_a_cancelled_call_is_given_up(subject: Subject, stream: bool) -> N
     task = asyncio.create_task(call())
     if stream:
         await begun.wait()
-    else:
-        await subject.called()
+    elif isinstance(subject, InMemory):
+        await subject.fake.called()
+    elif isinstance(subject, OnTheWire):
+        await subject.server.arrived()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -257,9 +161,8 @@ async def test_models_are_listed(subject: Subject) -> None:
 
 
 async def test_calls_may_run_side_by_side(subject: Subject) -> None:
-    expected = in_format(ANSWER, subject.format)
-    subject.script(*[expected] * 20, stream=False)
+    subject.script(*[ANSWER] * 20, stream=False)
 
     completions = await asyncio.gather(*(subject.provider.complete(CALL) for _ in range(20)))
 
-    assert all(without_body(completion) == expected for completion in completions)
+    assert all(without_body(completion) == subject.said(ANSWER) for completion in completions)

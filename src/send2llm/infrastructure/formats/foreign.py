@@ -43,6 +43,15 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "context_management",  # what the model need not read again; one that does loses nothing
         }
     ),
+    "gemini": frozenset({"labels", "serviceTier", "store"}),
+    "cohere": frozenset({"priority"}),
+    "ollama": frozenset({"keep_alive"}),
+    "bedrock": frozenset(
+        {
+            "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",
+            "serviceTier",
+        }
+    ),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

@@ -13,6 +13,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import ProviderError, UnknownModel
 from send2llm.infrastructure.formats.anthropic.model_list import LARGEST_PAGE, USUAL_PAGE, write_model, write_page
+from send2llm.interfaces.http import answers
+from send2llm.interfaces.http.descriptions import openai_errors
 from send2llm.interfaces.http.front import speaks_anthropic
 
 logger = structlog.get_logger(__name__)
@@ -71,7 +73,12 @@ def _models(request: Request) -> ModelList:
 TheModels = Annotated[ModelList, Depends(_models)]
 
 
-@router.get("/v1/models", summary="List models and routes")
+@router.get(
+    "/v1/models",
+    summary="List models and routes",
+    response_model=None,
+    responses={200: {"model": answers.Models}, **openai_errors(400, 401, 413, 500)},
+)
 @router.get("/models", include_in_schema=False)
 async def list_models(
     request: Request,
@@ -91,7 +98,12 @@ async def list_models(
     return {"object": "list", "data": known}
 
 
-@router.get("/v1/models/{name:path}", summary="One model or route")
+@router.get(
+    "/v1/models/{name:path}",
+    summary="One model or route",
+    response_model=None,
+    responses={200: {"model": answers.Model}, **openai_errors(401, 404, 413, 500)},
+)
 @router.get("/models/{name:path}", include_in_schema=False)
 async def one_model(request: Request, models: TheModels, name: str) -> dict[str, Any]:
     """By its whole name, or by the provider's own."""

@@ -23,6 +23,12 @@ _HEADERS: list[Body] = [
 ]
 
 
+_ERROR: Body = {
+    "description": "An error in Anthropic's shape.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AnthropicError"}}},
+}
+
+
 def _operation(name: str, required: list[str], properties: dict[str, Any], **texts: Any) -> Body:
     schema = {
         "type": "object",
@@ -52,8 +58,14 @@ OPERATION: Body = _operation(
     description="Takes and gives what Anthropic's endpoint does; further fields pass through to providers of the same "
     "format. The answer's `x-send2llm-...` headers tell the conversation, the provider and the cost.",
     responses={
-        "200": {"description": "A message, or a stream of its events."},
-        "default": {"description": "An error in Anthropic's shape."},
+        "200": {
+            "description": "A message, or a stream of its events.",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        "default": _ERROR,
     },
 )
 
@@ -77,6 +89,6 @@ COUNT_OPERATION: Body = _operation(
                 }
             },
         },
-        "default": {"description": "An error in Anthropic's shape."},
+        "default": _ERROR,
     },
 )
