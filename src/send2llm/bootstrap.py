@@ -63,6 +63,7 @@ from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
+from send2llm.application.token_counts import TokenCounts
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
@@ -162,6 +163,7 @@ class Service:
     names: ModelNames
     providers: ConfiguredProviders
     sender: MessageSender
+    token_counts: TokenCounts
     conversations: ConversationCommands
     history: HistoryQueries
     costs: CostQueries
@@ -302,6 +304,7 @@ USE_CASES = (
     PatientBorrower,
     RecoverUnfinishedCalls,
     SettleAbandonedAllowances,
+    TokenCounts,
 )
 """What the container puts together by itself."""
 

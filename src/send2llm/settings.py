@@ -131,6 +131,8 @@ class PriceSettings(_Section):
     output: Usd
     cache_read: Usd | None = None
     cache_write: Usd | None = None
+    cache_write_1h: Usd | None = None
+    """Tokens that the cache keeps for an hour (Anthropic), which costs more than the usual five minutes."""
     per_request: Usd = Decimal(0)
 
 

@@ -1,5 +1,6 @@
 """All formats of providers that there are, by the name that the configuration has for them."""
 
+from subject_anthropic import Anthropic
 from subject_azure import Azure
 from subject_bedrock import Bedrock
 from subject_cohere import Cohere
@@ -10,6 +11,7 @@ from subjects import OpenAI, Wire
 
 WIRES: dict[str, Wire] = {
     "openai": OpenAI(),
+    "anthropic": Anthropic(),
     "azure": Azure(),
     "mistral": Mistral(),
     "gemini": Gemini(),

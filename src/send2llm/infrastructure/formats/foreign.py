@@ -35,6 +35,14 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "anthropic": frozenset(
+        {
+            "max_tokens", "thinking",  # spellings of what is known
+            "anthropic-beta", "anthropic-version", "x-anthropic-billing-header",  # for Anthropic itself
+            "cache_control", "diagnostics", "metadata", "service_tier",
+            "context_management",  # what the model need not read again; one that does loses nothing
+        }
+    ),
     "gemini": frozenset({"labels", "serviceTier", "store"}),
     "cohere": frozenset({"priority"}),
     "ollama": frozenset({"keep_alive"}),
