@@ -4,7 +4,7 @@ Fields that Send2LLM does not know are passed on to the provider, and some buy s
 faster tier. So a field is let through only when it is known to cost nothing, or to be text of the prompt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import CannotBound
@@ -68,6 +68,14 @@ def require_bounded_fields(parameters: Parameters, free_fields: frozenset[str]) 
                 "request holds; only tools of type 'function' and 'custom' fit a budget.",
                 param="tools",
             )
+
+
+def tokens_of(part: ForeignPart) -> Sequence[object] | None:
+    """The tokens of a text that was sent in their shape, as embeddings may be; ``None`` for any other part."""
+    if part.format != "openai" or part.body.get("type") != "tokens":
+        return None
+    tokens: Sequence[object] = part.body["tokens"]
+    return tokens
 
 
 def require_text(part: ForeignPart) -> None:
