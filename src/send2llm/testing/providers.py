@@ -180,7 +180,7 @@ class FakeProvider:
 
 
 class FakeEmbeddingProvider(FakeProvider):
-    """A ``FakeProvider`` that has embeddings: errors and usage are scripted, the vectors are ``vector_of`` each text."""
+    """A ``FakeProvider`` that has embeddings: errors and usage are scripted, vectors are ``vector_of`` the texts."""
 
     async def embed(self, call: ProviderCall) -> Completion:
         """A vector for each part of the messages, with the usage of the next outcome."""

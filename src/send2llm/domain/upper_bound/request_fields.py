@@ -17,6 +17,8 @@ FREE_FIELDS = frozenset(
         "metadata", "n", "parallel_tool_calls", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
         "top_logprobs", "user", "verbosity",
+        # OpenAI's responses
+        "include", "max_tool_calls", "previous_response_id", "truncation",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
         "stop_sequences", "thinking", "top_k", "usage",
@@ -39,6 +41,7 @@ PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions"})
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
     "modalities": lambda value: value == ["text"],
+    "text": lambda value: isinstance(value, Mapping) and value.keys() <= {"verbosity"},
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 

@@ -4,7 +4,7 @@ Format: https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from send2llm.domain.completion import EmbeddingParameters, Parameters
 from send2llm.domain.errors import InvalidRequest
@@ -98,4 +98,4 @@ def _encoding(value: object) -> Encoding:
         return "float"
     if value not in ("float", "base64"):
         raise WrongFieldError("must be float or base64", "encoding_format")
-    return cast("Encoding", value)
+    return value
