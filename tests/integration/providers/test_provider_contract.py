@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
 import orjson
 import pytest
-from making import openai_compatible
+from making import made, openai_compatible
 
 from send2llm.application.ports import Provider, ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
@@ -16,7 +17,10 @@ from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
 from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
+from send2llm.testing.azure_server import FakeAzureServer
+from send2llm.testing.mistral_server import FakeMistralServer
 from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
+from send2llm.testing.provider_server import FakeProviderServer
 from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
 
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
@@ -48,7 +52,7 @@ class InMemory:
 
 
 class OnTheWire:
-    def __init__(self, server: FakeOpenAIServer, provider: Provider) -> None:
+    def __init__(self, server: FakeProviderServer, provider: Provider) -> None:
         self.server = server
         self.provider = provider
 
@@ -83,11 +87,13 @@ def _streamed(outcome: Outcome) -> StreamReply | Reply:
     return ErrorReply(429, {"retry-after": "2"})
 
 
-@pytest.fixture(params=["in memory", "on the wire"])
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    if request.param == "in memory":
-        yield InMemory()
-        return
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[Subject]:
+    yield InMemory()
+
+
+@asynccontextmanager
+async def openai() -> AsyncIterator[Subject]:
     server = FakeOpenAIServer(models=("fake-model",))
     async with running(server) as base_url:
         provider = openai_compatible("acme", base_url)
@@ -95,25 +101,54 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         await provider.aclose()
 
 
+@asynccontextmanager
+async def azure() -> AsyncIterator[Subject]:
+    server = FakeAzureServer()
+    async with running(server, "") as base_url:
+        provider = made("azure", "acme", base_url, api_key=server.key)
+        yield OnTheWire(server, provider)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def mistral() -> AsyncIterator[Subject]:
+    server = FakeMistralServer()
+    async with running(server) as base_url:
+        provider = made("mistral", "acme", base_url)
+        yield OnTheWire(server, provider)
+        await provider.aclose()
+
+
+SUBJECTS = {subject.__name__: subject for subject in (in_memory, openai, azure, mistral)}
+
+
+@pytest.fixture(params=SUBJECTS)
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    async with SUBJECTS[request.param]() as subject:
+        yield subject
+
+
 def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
     builder = CompletionBuilder()
     for batch in batches:
         for delta in batch:
             builder.add(delta)
-    return builder.completion()
+    return plain(builder.completion())
 
 
-def without_body(completion: Completion) -> Completion:
-    return Completion(completion.answers, completion.response_id, completion.response_model, completion.usage)
+def plain(completion: Completion) -> Completion:
+    """Without what depends on the wire format."""
+    answers = [replace(answer, message=replace(answer.message, format="", extras={})) for answer in completion.answers]
+    return Completion(tuple(answers), completion.response_id, completion.response_model, completion.usage)
 
 
 @pytest.mark.parametrize("outcome", [ANSWER, TOOLS, answer(refusal="No."), answer("cut", finish_reason="length")])
 async def test_an_answer_is_the_same_whole_and_streamed(subject: Subject, outcome: Completion) -> None:
     subject.script(outcome, stream=False)
-    assert without_body(await subject.provider.complete(CALL)) == outcome
+    assert plain(await subject.provider.complete(CALL)) == plain(outcome)
 
     subject.script(outcome, stream=True)
-    assert folded([batch async for batch in subject.provider.stream(CALL)]) == outcome
+    assert folded([batch async for batch in subject.provider.stream(CALL)]) == plain(outcome)
 
 
 async def test_batches_are_never_empty(subject: Subject) -> None:
@@ -158,7 +193,7 @@ async def test_pieces_come_while_the_rest_is_not_there_yet(subject: Subject) -> 
         assert "".join(delta.text for delta in first) == "one"
         gate.set()
         rest = [delta async for batch in stream for delta in batch]
-    assert folded([first, rest]) == ANSWER
+    assert folded([first, rest]) == plain(ANSWER)
 
 
 async def test_closing_a_stream_gives_the_call_up(subject: Subject) -> None:
@@ -209,4 +244,4 @@ async def test_calls_may_run_side_by_side(subject: Subject) -> None:
 
     completions = await asyncio.gather(*(subject.provider.complete(CALL) for _ in range(20)))
 
-    assert all(without_body(completion) == ANSWER for completion in completions)
+    assert all(plain(completion) == plain(ANSWER) for completion in completions)

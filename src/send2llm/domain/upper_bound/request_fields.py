@@ -20,8 +20,8 @@ FREE_FIELDS = frozenset(
         # OpenAI's responses
         "include", "max_tool_calls", "previous_response_id", "truncation",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
-        "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
-        "stop_sequences", "thinking", "top_k", "usage",
+        "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
+        "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
         # servers of open models: vLLM, SGLang, llama.cpp, Ollama
         "add_generation_prompt", "cache_prompt", "cache_salt", "continue_final_message", "dynatemp_exponent",
         "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "id_slot",
@@ -77,8 +77,8 @@ def tokens_of(part: ForeignPart) -> Sequence[object] | None:
     """The tokens of a text that was sent in their shape, as embeddings may be; ``None`` for any other part."""
     if part.format != "openai" or part.body.get("type") != "tokens":
         return None
-    tokens: Sequence[object] = part.body["tokens"]
-    return tokens
+    tokens = part.body.get("tokens")
+    return tokens if isinstance(tokens, list | tuple) else None
 
 
 def require_text(part: ForeignPart) -> None:

@@ -14,6 +14,7 @@ from send2llm.domain.errors import (
     RequestRejected,
     StreamBroken,
 )
+from send2llm.domain.message import EmbeddingPart
 from send2llm.infrastructure.providers.dialect import (
     CountingDialect,
     Dialect,
@@ -110,8 +111,14 @@ class HttpProvider:
         if not isinstance(dialect, EmbeddingDialect):
             raise RequestRejected(f"{self._name} has no embeddings; use another provider.", provider=self._name)
         try:
-            bodies = [await self._ask(request) for request in dialect.embed(call)]
-            return dialect.read_embeddings(bodies)
+            requests = dialect.embed(leave_out(call, self._leave_out) if self._leave_out else call)
+            embeddings = dialect.read_embeddings([await self._ask(request) for request in requests])
+            vectors = sum(isinstance(part, EmbeddingPart) for part in embeddings.answers[0].message.parts)
+            if vectors != len(call.messages):
+                raise MalformedReply(f"{self._name} gave {vectors} vectors for {len(call.messages)} inputs.")
+            return embeddings
+        except ReportedError as reported:
+            raise self._errors.from_event(reported.error, {}) from None
         except ProviderError as error:
             raise self._named(error) from error.__cause__
 

@@ -10,7 +10,7 @@ LONGEST_WAIT = 24 * 3600.0
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+"
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
-_IN_WORDS = re.compile(rf"(?:try again|retry) in ({_DURATION}|\d+(?:\.\d+)? ?seconds?)", re.IGNORECASE)
+_IN_WORDS = re.compile(rf"(?:try again|retry) (?:in|after) ({_DURATION}|\d+(?:\.\d+)? ?seconds?)", re.IGNORECASE)
 
 
 def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
