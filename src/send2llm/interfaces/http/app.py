@@ -13,10 +13,10 @@ from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
 from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.infrastructure.formats.installed import installed_formats
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations
+from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, responses
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.front import Front
+from send2llm.interfaces.http.front import OPENAI_PATHS, Front
 from send2llm.interfaces.http.openapi import describe_hot_routes
 
 
@@ -39,7 +39,7 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-    for routes in (health, models, conversations, budgets, costs, audit, operations):
+    for routes in (health, models, responses, conversations, budgets, costs, audit, operations):
         app.include_router(routes.router)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
@@ -79,7 +79,7 @@ _ADVICE = {
 async def _show_error(request: Request, error: Exception) -> Response:
     view = _view(error)
     headers = {name.decode(): value.decode() for name, value in view.headers}
-    if request.url.path.startswith(("/v1", "/models")):
+    if request.url.path.startswith(OPENAI_PATHS):
         return Response(view.openai(), view.status, headers, "application/json")
     return Response(view.problem(), view.status, headers, "application/problem+json")
 

@@ -33,6 +33,9 @@ from send2llm.interfaces.http.errors import ErrorView, Unauthorized
 logger = structlog.get_logger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPENAI_PATHS = ("/v1", "/models", "/responses")
+"""The beginnings of paths whose errors are in OpenAI's shape."""
+
 CONTEXT = "send2llm.context"
 """Where a request's ``Context`` is found in its ASGI scope."""
 
@@ -116,7 +119,7 @@ class Front:
         if view.status == 401:
             logger.warning("unauthorized", path=path)
         endpoint = self._hot.get(path)
-        if endpoint is not None or path.startswith("/v1"):
+        if endpoint is not None or path.startswith(OPENAI_PATHS):
             body = view.openai() if endpoint is None else endpoint.format.error(view.shown)
             await send_answer(answer, view.status, [JSON, *view.headers], body)
         else:
