@@ -17,7 +17,7 @@ from send2llm.infrastructure.formats.responses.names import FORMAT
 from send2llm.infrastructure.formats.responses.operation import OPERATION
 from send2llm.infrastructure.formats.responses.output import Output
 from send2llm.infrastructure.formats.responses.requests import PREVIOUS, read_request
-from send2llm.infrastructure.formats.responses.response import ResponseFrame, own, status_of, write_reply
+from send2llm.infrastructure.formats.responses.response import ResponseFrame, failure, own, status_of, write_reply
 
 
 class ResponsesFormat:
@@ -88,7 +88,9 @@ class EventWriter:
     def error(self, error: ShownError) -> bytes:
         """The response has failed, and why: for those who follow events, and for those who look for an error."""
         said = {"code": error.code, "message": error.message}
-        failed = self._frame.body("failed", self._output.items, usage=self._usage, error=said)
+        failed = self._frame.body(
+            "failed", self._output.items, usage=self._usage, error=failure(error.code, error.message, error.status)
+        )
         told = {"type": error.type, **said, "param": error.param, **error.details}
         return self._first() + self._events(
             [
@@ -104,11 +106,14 @@ class EventWriter:
         if delta.usage is not None:
             self._usage = delta.usage
         if delta.format == FORMAT and delta.raw is not None:
-            return self._passed(delta)
+            return self._passed(delta, events)
         return self._first() + self._events(events)
 
-    def _passed(self, delta: Delta) -> bytes:
-        """The provider's own event; only those that hold the response's name are written anew."""
+    def _passed(self, delta: Delta, events: Sequence[Body]) -> bytes:
+        """The provider's own event; only those that hold the response's name are written anew.
+
+        ``events`` are what it would be in our own words.
+        """
         raw = delta.raw or b""
         if not raw:
             return b""
@@ -116,10 +121,13 @@ class EventWriter:
         first = b"" if lifecycle else self._first()
         self._begun = True
         self._number += 1
+        if not lifecycle and (events or delta.says_something):
+            return first + raw
+        event = orjson.loads(_data(raw))
         if not lifecycle:
+            self._output.announce(event)
             return first + raw
         self._ended = delta.finish_reason is not None
-        event = orjson.loads(_data(raw))
         return _framed({**event, "response": own(event["response"], self._frame)})
 
     def _first(self) -> bytes:

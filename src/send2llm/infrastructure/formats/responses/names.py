@@ -19,12 +19,11 @@ def response_id(conversation_id: UUID, completion_id: UUID) -> str:
 def earlier_answer(name: str) -> EarlierAnswer | None:
     """The answer of that name; ``None`` if it is no name that is given here."""
     digits = name.removeprefix(PREFIX)
-    if len(name) != len(PREFIX) + 2 * _HEX or len(digits) != 2 * _HEX:
-        return None
     try:
-        return EarlierAnswer(UUID(digits[:_HEX]), UUID(digits[_HEX:]))
+        answer = EarlierAnswer(UUID(digits[:_HEX]), UUID(digits[_HEX:]))
     except ValueError:
         return None
+    return answer if response_id(answer.conversation_id, answer.completion_id) == name else None
 
 
 def created_at(completion_id: UUID, otherwise: int) -> int:

@@ -71,6 +71,11 @@ class _Open:
     part_index: int = -1
     pieces: list[str] = field(default_factory=list)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it is only announced so far: nothing of it has come whose place is known."""
+        return self.place is None and not self.pieces
+
 
 class Output:
     """The items of one answer; events are given without their numbers."""
@@ -81,6 +86,8 @@ class Output:
         self._open: _Open | None = None
         """The message, or the thought, that is being written."""
         self._calls: dict[int, _Open] = {}
+        self._announced: str | None = None
+        """The id of an item that has been told to begin, and will come whole."""
 
     def add(self, delta: Delta) -> list[Body]:
         """The events of one piece."""
@@ -110,6 +117,19 @@ class Output:
         open_ = [*([self._open] if self._open else ()), *self._calls.values()]
         self._open, self._calls = None, {}
         return [event for one in sorted(open_, key=lambda one: one.index) for event in _closed(one, status)]
+
+    def announce(self, event: Body) -> None:
+        """Follow an event of somebody else's that begins an item or a part, of which nothing has come yet."""
+        if event["type"] == "response.output_item.added":
+            item = event["item"]
+            if item.get("type") in ("message", "reasoning"):
+                self._close_open()
+                self._begun(item["type"], {ITEM: {"id": item.get("id")}}, None)
+            else:
+                self._announced = item.get("id")
+        elif event["type"].endswith("part.added") and event["part"]["type"] in _SHAPES and self._open is not None:
+            _closed_part(self._open)
+            _opened_part(self._open, event["part"]["type"], None)
 
     # Messages and thoughts
 
@@ -147,6 +167,8 @@ class Output:
     def _begun(self, kind: str, extras: JsonObject, place: int | None) -> list[Body]:
         """Begin an item, unless the present one goes on."""
         open_ = self._open
+        if open_ is not None and open_.is_new:
+            open_.place = place
         begins = ITEM in extras and (open_ is None or place != open_.place)
         if open_ is not None and open_.item["type"] == kind and not begins:
             if ITEM in extras:
@@ -222,7 +244,10 @@ class Output:
             return []  # nobody here could read it
         events = self.close()
         index = len(self.items)
-        return [*events, *self._added(item), {"type": "response.output_item.done", "output_index": index, "item": item}]
+        added = self._added(item)
+        if item.get("id") is None or item["id"] != self._announced:
+            events += added
+        return [*events, {"type": "response.output_item.done", "output_index": index, "item": item}]
 
     def _added(self, item: Body) -> list[Body]:
         index = len(self.items)

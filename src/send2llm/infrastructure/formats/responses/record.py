@@ -13,7 +13,7 @@ from send2llm.domain.errors import RequestRejected
 from send2llm.infrastructure.formats.caller_format import AnswerFacts
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.responses.output import output_of
-from send2llm.infrastructure.formats.responses.response import ResponseFrame, write_reply
+from send2llm.infrastructure.formats.responses.response import ResponseFrame, failure, write_reply
 from send2llm.infrastructure.formats.responses.writing_items import write_input
 
 
@@ -28,9 +28,9 @@ def write_recorded(answer: AnswerThen) -> Body:
     if isinstance(ending, CompletionInterrupted):
         begun = [Delta(text=ending.partial_text)] if ending.partial_text else []
         output = output_of(begun, ending.completion_id, status="incomplete")
-        error = {"code": ending.reason, "message": "The answer was interrupted."}
+        error = failure(ending.reason, "The answer was interrupted.")
         return frame.body("failed", output, usage=ending.reported_usage, error=error)
-    return frame.body("failed", error={"code": ending.error, "message": ending.detail})
+    return frame.body("failed", error=failure(ending.error, ending.detail))
 
 
 def _frame(answer: AnswerThen) -> ResponseFrame:

@@ -97,6 +97,12 @@ def status_of(finish_reason: str) -> str:
     return "incomplete" if finish_reason in INCOMPLETE else "completed"
 
 
+def failure(code: str, message: str, status: int = 500) -> Body:
+    """The ``error`` of a response that has failed: the format has a closed list of codes, so ours is in the text."""
+    known = "rate_limit_exceeded" if status == 429 else "server_error"
+    return {"code": known, "message": f"{message} ({code})"}
+
+
 def write_reply(completion: Completion, frame: ResponseFrame) -> Body:
     """A whole answer of any format."""
     finish_reason = completion.answers[0].finish_reason
