@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +42,7 @@ from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
 from send2llm.application.intents import Intents
-from send2llm.application.money_audit import AuditMoney, StreamNames
+from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import (
@@ -56,7 +55,7 @@ from send2llm.application.ports import (
     Providers,
     Randomness,
 )
-from send2llm.application.projections import Projection, ProjectionStatuses
+from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -76,6 +75,8 @@ from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.loading import own_projections
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
@@ -126,21 +127,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), *map(_load_projection, settings.projections))
-
-
-def _load_projection(place: str) -> Projection:
-    module, _, name = place.partition(":")
-    try:
-        projection: Projection = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The projection {place!r} cannot be loaded ({error}). Write it as module:Class, and see to it that the "
-            "module is installed beside Send2LLM."
-        ) from error
-    if not isinstance(projection, Projection):
-        raise ConfigurationError(f"{place!r} is no projection: it needs name, version, topics, tables and fold.")
-    return projection
+    return (HistoryProjection(), CostLedgerProjection(), *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -164,6 +151,7 @@ class Service:
     log: ConversationLog
     feed: EventFeed
     projection_statuses: ProjectionStatuses
+    projection_builds: ProjectionBuilds
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
@@ -319,6 +307,7 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     clock = SystemClock()
     metrics = Metrics(version=__version__, known_models=_known_models(settings))
     providers = _providers(settings)
+    prices = _price_book(settings, clock)
     yield Settings, settings
     yield Clock, clock
     yield Identifiers, TimeOrderedIdentifiers()
@@ -330,7 +319,8 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Timeouts, Timeouts(**settings.timeouts.model_dump())
     yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
     yield ModelNames, _model_names(settings)
-    yield PriceBook, _price_book(settings, clock)
+    yield PriceBook, prices
+    yield PriceVersions, prices
     yield Background, Background()
     yield StreamNames, BudgetStreams()
     yield Providers, providers
@@ -368,7 +358,9 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield PeriodUses, costs
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
-    yield ProjectionStatuses, PostgresProjections(pool, codec)
+    statuses = PostgresProjections(pool, codec)
+    yield ProjectionStatuses, statuses
+    yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -423,7 +415,7 @@ def provider_config(
     )
 
 
-def _price_book(settings: Settings, clock: Clock) -> PriceBook:
+def _price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
     configured = settings.providers
     catalogue = GenaiPriceBook(
         {name: provider.base_url for name, provider in configured.items()},

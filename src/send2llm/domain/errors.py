@@ -12,7 +12,8 @@
     │   ├── EarlierAnswerNotFound
     │   ├── BudgetNotFound
     │   ├── BudgetPeriodNotFound
-    │   └── AllowanceNotFound
+    │   ├── AllowanceNotFound
+    │   └── ProjectionNotFound
     ├── Conflict                      the thing exists, but its state forbids the command
     │   ├── ConversationAlreadyStarted
     │   ├── ConversationIsClosed
@@ -29,7 +30,8 @@
     │   ├── AllowanceAlreadyEnded     too late: the money was settled without the holder
     │   ├── AllowanceIsClosed         too late: the money was taken from the holder
     │   ├── StaleBudget               somebody else appended first (retried by the application)
-    │   └── HoldAlreadyTaken
+    │   ├── HoldAlreadyTaken
+    │   └── ProjectionConflict
     ├── BudgetExceeded                a budget has not enough left for the call
     ├── StoreUnavailable              events cannot be stored or read now
     │   └── StoreOverloaded           too many appends wait already
@@ -172,6 +174,12 @@ class AllowanceNotFound(NotFound):
 
     def __init__(self, allowance_id: object, period_key: str) -> None:
         super().__init__(f"The period {period_key} never granted an allowance {allowance_id}; look in another one.")
+
+
+class ProjectionNotFound(NotFound):
+    """There is no such projection, or no such build of it."""
+
+    code = "projection_not_found"
 
 
 class Conflict(Send2LLMError):
@@ -333,6 +341,12 @@ class HoldAlreadyTaken(Conflict):
 
     def __init__(self, hold_id: str) -> None:
         super().__init__(f"The hold {hold_id} was taken before; a new attempt needs a hold of its own.")
+
+
+class ProjectionConflict(Conflict):
+    """The build of a projection is not in a state for the command; the message says which would be."""
+
+    code = "projection_conflict"
 
 
 class BudgetExceeded(Send2LLMError):

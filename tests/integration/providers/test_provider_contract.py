@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
@@ -17,11 +17,13 @@ from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
 from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
+from send2llm.testing import responses_server
 from send2llm.testing.azure_server import FakeAzureServer
 from send2llm.testing.mistral_server import FakeMistralServer
 from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
-from send2llm.testing.provider_server import FakeProviderServer
+from send2llm.testing.provider_server import FakeProviderServer, Reply as PlainReply, StreamReply as PlainStreamReply
 from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
+from send2llm.testing.responses_server import FakeResponsesServer, events_of
 
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
 ANSWER = answer("one two three", usage=Usage(9, 4))
@@ -57,7 +59,13 @@ class OnTheWire:
         self.provider = provider
 
     def script(self, outcome: Outcome, *, stream: bool) -> None:
-        self.server.script(_streamed(outcome) if stream else _whole(outcome))
+        self.server.script(self.streamed(outcome) if stream else self.whole(outcome))
+
+    def whole(self, outcome: Outcome) -> PlainReply:
+        return _whole(outcome)
+
+    def streamed(self, outcome: Outcome) -> PlainReply | PlainStreamReply:
+        return _streamed(outcome)
 
     async def abandoned(self) -> None:
         await self.server.disconnected.wait()
@@ -119,7 +127,56 @@ async def mistral() -> AsyncIterator[Subject]:
         await provider.aclose()
 
 
-SUBJECTS = {subject.__name__: subject for subject in (in_memory, openai, azure, mistral)}
+class ResponsesOnTheWire(OnTheWire):
+    """The same outcomes in the words of OpenAI's responses."""
+
+    def whole(self, outcome: Outcome) -> PlainReply:
+        if isinstance(outcome, Held):
+            return PlainReply(self.whole(outcome.outcome).body, gate=outcome.gate)
+        return PlainReply.json(response_of(outcome)) if isinstance(outcome, Completion) else _whole(outcome)
+
+    def streamed(self, outcome: Outcome) -> PlainReply | PlainStreamReply:
+        if isinstance(outcome, Completion):
+            return PlainStreamReply([responses_server.event(one) for one in events_of(response_of(outcome))])
+        if isinstance(outcome, Held | Broken):
+            final = outcome.outcome if isinstance(outcome, Held) else outcome.completion
+            pieces = self.streamed(final).pieces  # type: ignore[union-attr,arg-type]
+            begin = outcome.after + 3  # before the first text there are more events than in chat completions
+            if isinstance(outcome, Broken):
+                return PlainStreamReply(pieces[:begin], cut=True)
+            return PlainStreamReply([*pieces[:begin], outcome.gate, *pieces[begin:]])
+        return _whole(outcome)
+
+
+def response_of(completion: Completion) -> dict[str, Any]:
+    """Items without names of their own, which would be kept."""
+    (given,) = completion.answers
+    text, refusal = given.message.text, "".join(getattr(part, "refusal", "") for part in given.message.parts)
+    said = responses_server.message(text or None, refusal=refusal or None)
+    calls = [responses_server.function_call(call.name, call.arguments, call.id) for call in given.message.tool_calls]
+    items = [{name: item[name] for name in item if name != "id"} for item in [said, *calls]]
+    reason = {"reason": "max_output_tokens"} if given.finish_reason == "length" else None
+    usage = completion.usage
+    return responses_server.response(
+        *items,
+        id=completion.response_id,
+        model=completion.response_model,
+        status="incomplete" if reason else "completed",
+        incomplete_details=reason,
+        usage=usage and {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+    )
+
+
+@asynccontextmanager
+async def openai_responses() -> AsyncIterator[Subject]:
+    server = FakeResponsesServer(models=("fake-model",))
+    async with running(server) as base_url:
+        provider = made("openai-responses", "acme", base_url)
+        yield ResponsesOnTheWire(server, provider)
+        await provider.aclose()
+
+
+SUBJECTS = {subject.__name__: subject for subject in (in_memory, openai, azure, mistral, openai_responses)}
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -238,7 +295,7 @@ async def test_models_are_listed(subject: Subject) -> None:
 
 async def test_calls_may_run_side_by_side(subject: Subject) -> None:
     if isinstance(subject, OnTheWire):
-        subject.server.script(*[_whole(ANSWER)] * 20)
+        subject.server.script(*[subject.whole(ANSWER)] * 20)
     else:
         subject.script(ANSWER, stream=False)
 
