@@ -13,11 +13,17 @@ from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
 from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.infrastructure.formats.installed import installed_formats
-<<<<<<< HEAD
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, responses
-=======
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, projections
->>>>>>> cec6088d1600d99806ec3a068691344310306306
+from send2llm.interfaces.http import (
+    audit,
+    budgets,
+    conversations,
+    costs,
+    health,
+    models,
+    operations,
+    projections,
+    responses,
+)
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.front import OPENAI_PATHS, Front
@@ -43,11 +49,7 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-<<<<<<< HEAD
-    for routes in (health, models, responses, conversations, budgets, costs, audit, operations):
-=======
-    for routes in (health, models, conversations, budgets, costs, audit, operations, projections):
->>>>>>> cec6088d1600d99806ec3a068691344310306306
+    for routes in (health, models, responses, conversations, budgets, costs, audit, operations, projections):
         app.include_router(routes.router)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
