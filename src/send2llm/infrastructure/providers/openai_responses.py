@@ -8,16 +8,18 @@ from send2llm.domain.errors import ContentFiltered, ModelNotAvailable, ProviderE
 from send2llm.infrastructure.formats import responses
 from send2llm.infrastructure.formats.openai_chat import parse_reply
 from send2llm.infrastructure.providers.configuration import ProviderConfig
-from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
-from send2llm.infrastructure.providers.openai_chat import END_MARK, bearer, read_model_ids
-from send2llm.infrastructure.providers.sse import EventSplitter
+from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, StreamReader, WireRequest
+from send2llm.infrastructure.providers.openai_chat import END_MARK, OpenAIChatDialect, bearer
 
 _FAILED = frozenset({"failed", "cancelled"})
 _FAILURES = frozenset({"response.failed", "response.cancelled"})
 
 
-class OpenAIResponsesDialect:
-    """OpenAI's responses. The provider keeps nothing unless it shall ``store``: the conversation is kept here."""
+class OpenAIResponsesDialect(OpenAIChatDialect):
+    """OpenAI's responses; embeddings and the list of models are as with chat completions.
+
+    The provider keeps nothing unless it shall ``store``: the conversation is kept here.
+    """
 
     error_kinds: Mapping[str, type[ProviderError]] = {
         # https://platform.openai.com/docs/api-reference/responses/object (``error.code``)
@@ -38,13 +40,13 @@ class OpenAIResponsesDialect:
     }  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, *, store: bool = False) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._store = store
 
     def chat(self, call: ProviderCall, *, stream: bool) -> WireRequest:
         """``POST /responses``."""
         body = responses.write_request(call.model, call.messages, call.parameters, stream=stream, store=self._store)
-        return self._endpoint.post("/responses", body)
+        return self._post("/responses", body)
 
     def read_reply(self, body: bytes) -> Completion:
         """A whole reply."""
@@ -52,21 +54,9 @@ class OpenAIResponsesDialect:
         _refuse_failure(parsed)
         return responses.read_reply(body, parsed)
 
-    def splitter(self) -> EventSplitter:
-        """Server-sent events."""
-        return EventSplitter()
-
-    def reader(self) -> "ResponseReader":
+    def reader(self) -> StreamReader:
         """For one stream of events."""
         return ResponseReader()
-
-    def list_models(self) -> WireRequest:
-        """``GET /models``."""
-        return self._endpoint.get("/models")
-
-    def read_models(self, body: bytes) -> Sequence[str]:
-        """The ids."""
-        return read_model_ids(body)
 
 
 class ResponseReader:
