@@ -18,7 +18,7 @@ FREE_FIELDS = frozenset(
         "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
         "top_logprobs", "user", "verbosity",
         # OpenAI's responses
-        "include", "max_tool_calls", "previous_response_id", "truncation",
+        "client_metadata", "include", "max_tool_calls", "previous_response_id", "truncation",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
         "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
