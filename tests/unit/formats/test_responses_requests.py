@@ -1,10 +1,11 @@
 """Requests of OpenAI's responses; the examples follow https://platform.openai.com/docs/api-reference/responses/create."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from send2llm.domain.completion import Parameters
 from send2llm.domain.continuation import INSTRUCTIONS, EarlierAnswer
@@ -476,6 +477,72 @@ def test_what_is_wrong_is_named_with_its_place(body: dict[str, Any], param: str,
     with pytest.raises(InvalidRequest, match=words) as caught:
         read_request(body)
     assert caught.value.param == param
+
+
+# Anything
+
+_wrong = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.text(max_size=3), st.just([]), st.just({}))
+_RESPONSES = request(
+    input=[USER, REASONING, SAID, CALL, CUSTOM, SEARCH, OUTPUT, CUSTOM_OUTPUT],
+    tools=[WEATHER, {"type": "custom", "name": "code", "format": GRAMMAR}, {"type": "mcp", "server_label": "s"}],
+    tool_choice={"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+    text={"format": SCHEMA, "verbosity": "high"},
+    reasoning={"effort": "high", "summary": "auto"},
+    include=["message.output_text.logprobs"],
+)
+_CHAT = {
+    "model": "m",
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        {"role": "assistant", "content": "See", "tool_calls": [_chat_call()]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "-4"},
+    ],
+    "tools": [
+        {"type": "function", "function": {"name": "f", "parameters": {}}},
+        {"type": "custom", "custom": {"name": "code", "format": {"type": "grammar", "grammar": {"syntax": "lark"}}}},
+    ],
+    "tool_choice": {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+    },
+    "response_format": {"type": "json_schema", "json_schema": {"name": "P", "schema": {}}},
+}
+
+
+def spoiled(body: Any, data: st.DataObject) -> Any:
+    """The same with a wrong value somewhere."""
+    if isinstance(body, dict) and body and data.draw(st.integers(0, 3)):
+        name = data.draw(st.sampled_from(sorted(body)))
+        return {**body, name: spoiled(body[name], data)}
+    if isinstance(body, list) and body and data.draw(st.integers(0, 3)):
+        place = data.draw(st.integers(0, len(body) - 1))
+        return [*body[:place], spoiled(body[place], data), *body[place + 1 :]]
+    return data.draw(_wrong)
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_no_request_does_harm(data: st.DataObject) -> None:
+    """It is read, or refused; and what was read is written for any provider, or refused."""
+    try:
+        name = data.draw(st.sampled_from(sorted(_RESPONSES)))
+        read = read_request({**_RESPONSES, name: spoiled(_RESPONSES[name], data)})
+    except InvalidRequest:
+        return
+    for write in (write_request, openai_chat.write_request):
+        with suppress(RequestRejected):
+            write("m", read.messages, read.parameters)
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_no_request_of_chat_completions_does_harm(data: st.DataObject) -> None:
+    try:
+        read = openai_chat.read_request(spoiled(_CHAT, data))
+    except InvalidRequest:
+        return
+    with suppress(RequestRejected):
+        write_request("m", read.messages, read.parameters)
 
 
 # Names of answers

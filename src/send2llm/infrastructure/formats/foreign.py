@@ -40,8 +40,8 @@ HARMLESS: Mapping[str, frozenset[str]] = {
         {
             "max_tool_calls",  # of tools that the provider runs, and those are refused
             "truncation",  # what is too long is an error then
-            "client_metadata", "metadata", "previous_response_id", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-            "safety_identifier", "service_tier", "store", "stream_options", "user",
+            "client_metadata", "metadata", "previous_response_id", "prompt_cache_key", "prompt_cache_options",
+            "prompt_cache_retention", "safety_identifier", "service_tier", "store", "stream_options", "user",
         }
     ),
 }  # fmt: skip

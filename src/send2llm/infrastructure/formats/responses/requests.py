@@ -39,6 +39,8 @@ from send2llm.infrastructure.formats.responses.tools import (
 from send2llm.infrastructure.formats.responses.writing_items import write_input
 
 PREVIOUS = "previous_response_id"
+ENCRYPTED = "reasoning.encrypted_content"
+"""What can be included in an answer: thoughts in ciphertext."""
 
 _KNOWN = frozenset(
     {
@@ -178,7 +180,7 @@ def write_request(
     body["store"] = store
     if not store:
         wanted = list(body.get("include") or ())
-        body["include"] = [*wanted, *({"reasoning.encrypted_content"} - set(wanted))]
+        body["include"] = wanted if ENCRYPTED in wanted else [*wanted, ENCRYPTED]
     if stream:
         body["stream"] = True
     else:

@@ -4,14 +4,16 @@ Format: https://platform.openai.com/docs/api-reference/responses/create (``tools
 provider runs itself (a search, a computer) is known to this format only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from send2llm.domain.completion import Parameters
+from send2llm.domain.errors import RequestRejected
 from send2llm.domain.message import JsonObject
 from send2llm.infrastructure.formats.fields import (
     Body,
     an_object,
+    optional_list,
     optional_string,
     required_string,
     unknown_fields,
@@ -60,10 +62,10 @@ def _written_tool(tool: JsonObject, *, ours: bool) -> JsonObject:
         return body
     if kind not in _NAMED:
         raise cannot_say(f"tools (a tool of type {kind!r})", FORMAT)
-    nested = dict(tool.get(kind) or {})
+    nested = dict(_object(tool.get(kind) or {}, f"tools ({kind})"))
     if kind == "custom":
         if nested.get("format") is not None:
-            nested["format"] = _flat_grammar(nested["format"])
+            nested["format"] = _flat_grammar(_object(nested["format"], "tools (format)"))
     elif not ours:
         nested.setdefault("strict", False)  # what is left out means strict here, and the opposite there
         nested.setdefault("parameters", {"type": "object", "properties": {}})
@@ -77,7 +79,9 @@ def _nested_grammar(format_: Body) -> Body:
 
 
 def _flat_grammar(format_: JsonObject) -> JsonObject:
-    return {"type": "grammar", **(format_.get("grammar") or {})} if format_.get("type") == "grammar" else format_
+    if format_.get("type") != "grammar":
+        return format_
+    return {"type": "grammar", **_object(format_.get("grammar") or {}, "tools (grammar)")}
 
 
 def read_tool_choice(choice: object) -> str | JsonObject | None:
@@ -90,7 +94,7 @@ def read_tool_choice(choice: object) -> str | JsonObject | None:
     if kind in _NAMED:
         return {"type": kind, kind: {"name": required_string(choice, "name")}}
     if kind == "allowed_tools":
-        tools = [_nested_name(tool) for tool in choice.get("tools") or []]
+        tools = [_nested_name(tool) for tool in optional_list(choice, "tools") or ()]
         return {"type": kind, kind: {**_some(choice, ("mode",)), "tools": tools}}
     return choice
 
@@ -107,10 +111,12 @@ def write_tool_choice(choice: str | JsonObject) -> str | JsonObject:
         return choice
     kind = choice.get("type")
     if kind in _NAMED and kind in choice:
-        return {"type": kind, **choice[kind]}
+        return {"type": kind, **_object(choice[kind], "tool_choice")}
     if kind == "allowed_tools" and kind in choice:
-        allowed = choice[kind]
-        return {"type": kind, **_some(allowed, ("mode",)), "tools": [_flat_name(tool) for tool in allowed["tools"]]}
+        allowed = _object(choice[kind], "tool_choice")
+        tools = allowed.get("tools")
+        flat = [_flat_name(tool) for tool in tools] if isinstance(tools, list | tuple) else tools
+        return {"type": kind, **_some(allowed, ("mode",)), "tools": flat}
     return choice
 
 
@@ -133,7 +139,14 @@ def write_text_format(response_format: JsonObject) -> JsonObject:
     """``response_format`` as ``text.format``; what is said to be no JSON schema is passed on."""
     if response_format.get("type") != "json_schema":
         return response_format
-    return {"type": "json_schema", **(response_format.get("json_schema") or {})}
+    return {"type": "json_schema", **_object(response_format.get("json_schema") or {}, "response_format")}
+
+
+def _object(value: object, field: str) -> JsonObject:
+    """``value`` if it is an object, which nobody has looked at yet; raises ``RequestRejected``."""
+    if isinstance(value, Mapping):
+        return value
+    raise RequestRejected(f"The field {field!r} is not as OpenAI's formats have it: there must be an object.")
 
 
 def _some(body: JsonObject, names: Iterable[str]) -> Body:
