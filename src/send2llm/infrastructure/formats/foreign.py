@@ -44,6 +44,15 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "prompt_cache_retention", "safety_identifier", "service_tier", "store", "stream_options", "user",
         }
     ),
+    "gemini": frozenset({"labels", "serviceTier", "store"}),
+    "cohere": frozenset({"priority"}),
+    "ollama": frozenset({"keep_alive"}),
+    "bedrock": frozenset(
+        {
+            "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",
+            "serviceTier",
+        }
+    ),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

@@ -15,6 +15,7 @@ from send2llm.domain.errors import (
     StreamBroken,
 )
 from send2llm.domain.message import EmbeddingPart
+from send2llm.infrastructure.providers.capabilities import Capabilities, declared
 from send2llm.infrastructure.providers.dialect import (
     CountingDialect,
     Dialect,
@@ -72,6 +73,15 @@ class HttpProvider:
     def name(self) -> str:
         """The name that it has in the configuration."""
         return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be asked of it."""
+        return declared(
+            self._dialect,
+            embeddings=isinstance(self._dialect, EmbeddingDialect),
+            count_tokens=isinstance(self._dialect, CountingDialect),
+        )
 
     async def complete(self, call: ProviderCall) -> Completion:
         """Ask, and wait for the whole reply."""
