@@ -27,7 +27,9 @@ from send2llm.domain.errors import (
     CompletionInProgress,
     CompletionNotFound,
     ConversationNotFound,
+    EarlierAnswerNotFound,
     IdempotencyKeyReused,
+    NotFound,
     Send2LLMError,
     StaleConversation,
     StoreUnavailable,
@@ -257,13 +259,13 @@ class Intents:
         return _Place.new_one(Conversation.start(self._identifiers.new(), labels=command.labels), command.messages)
 
     async def _after(self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool) -> "_Place":
-        """The conversation of an earlier answer, or a branch of it; raises ``NotFound`` if there is no such answer."""
-        conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
+        """The conversation of an earlier answer, or a branch of it; raises ``EarlierAnswerNotFound``."""
         try:
+            conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
             said = conversation.said_up_to(earlier.completion_id)
-        except CompletionNotFound:
+        except NotFound:
             if fresh:
-                raise
+                raise EarlierAnswerNotFound(earlier.completion_id) from None
             return await self._after(command, earlier, fresh=True)  # what was known here may be old
         told = Told(going_on(said, command.messages))
         if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):

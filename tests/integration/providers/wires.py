@@ -7,11 +7,13 @@ from subject_cohere import Cohere
 from subject_gemini import Gemini, Vertex
 from subject_mistral import Mistral
 from subject_ollama import Ollama
+from subject_openai_responses import OpenAIResponses
 from subjects import OpenAI, Wire
 
 WIRES: dict[str, Wire] = {
     "openai": OpenAI(),
     "anthropic": Anthropic(),
+    "openai-responses": OpenAIResponses(),
     "azure": Azure(),
     "mistral": Mistral(),
     "gemini": Gemini(),
