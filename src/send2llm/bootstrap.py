@@ -41,6 +41,8 @@ from send2llm.application.conversations import ConversationCommands
 from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
+from send2llm.application.handler_chain import HandlerChain
+from send2llm.application.handler_surroundings import ContextWindows, HandlerSurroundings
 from send2llm.application.intents import Intents
 from send2llm.application.money_audit import AuditMoney, StreamNames
 from send2llm.application.outcomes import Outcomes
@@ -60,6 +62,7 @@ from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
+from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
@@ -70,7 +73,9 @@ from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions, GroupCommitRecorder
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
 from send2llm.infrastructure.event_store.streams import BudgetStreams
+from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
@@ -169,6 +174,8 @@ class Service:
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
+    templates: Templates
+    template_commands: TemplateCommands
     _holds: Holds
     _upkeep: BudgetUpkeep
     _recover: RecoverUnfinishedCalls
@@ -280,11 +287,13 @@ USE_CASES = (
     ConversationCommands,
     DoubtfulIntents,
     MessageSender,
+    HandlerSurroundings,
     Opening,
     Outcomes,
     PatientBorrower,
     RecoverUnfinishedCalls,
     SettleAbandonedAllowances,
+    TemplateCommands,
 )
 """What the container puts together by itself."""
 
@@ -301,12 +310,16 @@ def build_service(settings: Settings) -> Service:
         container.register(port, instance=instance)
     container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
     container.register(Budgets, EventSourcedBudgets, scope=punq.Scope.singleton)
+    container.register(Templates, EventSourcedTemplates, scope=punq.Scope.singleton)
+    container.register(TemplateShelf, scope=punq.Scope.singleton)
     container.register(BudgetDirectory, scope=punq.Scope.singleton)
     container.register(Holds, scope=punq.Scope.singleton)  # the money of this process
     container.register(Lender, holder=registered.name)
     container.register(Intents, process=registered.name)
     for part in USE_CASES:
         container.register(part)
+    handlers = load_handlers(settings.handlers, settings.handler_options)
+    container.register(HandlerChain, factory=lambda: HandlerChain(handlers, container.resolve(HandlerSurroundings)))
     container.register(Service)
     service: Service = container.resolve(Service)
     return service
@@ -328,7 +341,9 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Timeouts, Timeouts(**settings.timeouts.model_dump())
     yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
     yield ModelNames, _model_names(settings)
-    yield PriceBook, _price_book(settings, clock)
+    catalogue = _catalogue(settings, clock)
+    yield PriceBook, _price_book(settings, catalogue)
+    yield ContextWindows, catalogue
     yield Background, Background()
     yield StreamNames, BudgetStreams()
     yield Providers, providers
@@ -411,13 +426,17 @@ def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Prov
     )
 
 
-def _price_book(settings: Settings, clock: Clock) -> PriceBook:
+def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:
     configured = settings.providers
-    catalogue = GenaiPriceBook(
+    return GenaiPriceBook(
         {name: provider.base_url for name, provider in configured.items()},
         clock,
         catalogue_ids={name: one.price_provider for name, one in configured.items() if one.price_provider},
     )
+
+
+def _price_book(settings: Settings, catalogue: PriceBook) -> PriceBook:
+    configured = settings.providers
     return OverridePriceBook(
         {name: price.model_dump() for name, price in settings.prices.items()},
         otherwise=catalogue,

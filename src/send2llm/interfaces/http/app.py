@@ -11,7 +11,7 @@ from starlette.routing import Route
 from send2llm import __version__
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations
+from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, templates
 from send2llm.interfaces.http.chat_completions import ChatCompletions
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.front import Front
@@ -37,7 +37,7 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-    for routes in (health, models, conversations, budgets, costs, audit, operations):
+    for routes in (health, models, conversations, templates, budgets, costs, audit, operations):
         app.include_router(routes.router)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)

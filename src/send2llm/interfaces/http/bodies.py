@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from send2llm.domain.budget_period import PeriodKind
 from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
 from send2llm.domain.budget_scope import BudgetScope
+from send2llm.domain.prompt_template_events import VariableType
 
 
 class _Body(BaseModel):
@@ -21,6 +22,14 @@ class StartConversation(_Body):
 
     id: UUID | None = None
     labels: dict[str, str] = Field(default={}, max_length=64)
+
+
+class UsePrompt(_Body):
+    """Put the messages of a prompt template before those that are sent."""
+
+    id: str
+    version: str | int | None = None
+    variables: dict[str, str | float | bool] | None = None
 
 
 class SendMessages(_Body):
@@ -41,6 +50,7 @@ class SendMessages(_Body):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    prompt: UsePrompt | None = None
     stream: bool = False
 
     @model_validator(mode="after")
@@ -115,6 +125,26 @@ class ChangeBudget(_Body):
 
 class RetireBudget(_Body):
     """Limit nothing any more."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+class PromptMessage(_Body):
+    """A message of a template; ``{{name}}`` is the place of a variable."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str = Field(max_length=1_000_000)
+
+
+class SetTemplate(_Body):
+    """A version of a prompt template; variables that are not listed are texts."""
+
+    messages: list[PromptMessage]
+    variables: dict[str, VariableType] = {}
+
+
+class RetireTemplate(_Body):
+    """Let no request use the template any more."""
 
     reason: str = Field(default="", max_length=1_000)
 

@@ -1,0 +1,85 @@
+"""What the placeholders of one call stand for. It lives as long as the call, in memory, and shows itself to nobody."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[1-9][0-9]*\]")
+"""What a placeholder looks like: ``[EMAIL_1]``."""
+
+
+class Vault:
+    """Gives placeholders, by first appearance: the same texts in the same order always get the same ones."""
+
+    __slots__ = ("_known", "_last", "_originals", "_placeholders", "_taken")
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """``taken`` are placeholders that stand for something else already."""
+        self._taken = set(taken)
+        self._last: Counter[str] = Counter()
+        self._placeholders: dict[str, str] = {}
+        self._originals: dict[str, str] = {}
+        self._known: dict[bool, re.Pattern[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._originals)
+
+    def reserve(self, text: str) -> None:
+        """Give no placeholder that somebody has written into a text."""
+        if "[" in text:
+            self._taken.update(found for found in PLACEHOLDER.findall(text) if found not in self._originals)
+
+    def placeholder(self, kind: str, original: str) -> str:
+        """What stands for the original."""
+        known = self._placeholders.get(original)
+        if known is not None:
+            return known
+        name = kind.upper()
+        while (made := f"[{name}_{self._next(name)}]") in self._taken:
+            pass
+        self._placeholders[original] = made
+        self._originals[made] = original
+        self._known.clear()
+        return made
+
+    def hidden(self, text: str, *, in_json: bool = False) -> str:
+        """The text with its placeholders in the places of originals that are known by now: ``restored`` undone."""
+        if not self._placeholders:
+            return text
+        return self._originals_in(in_json).sub(lambda found: self._placeholders[_read(found[0], in_json)], text)
+
+    def restored(self, text: str, *, in_json: bool = False) -> str:
+        """The text with originals in the places of placeholders; ``in_json``: it is the text of a JSON document."""
+        return PLACEHOLDER.sub(lambda found: self._original(found[0], in_json), text)
+
+    def may_go_on(self, text: str) -> bool:
+        """Whether the text is the beginning of a placeholder."""
+        return any(placeholder.startswith(text) for placeholder in self._originals)
+
+    def _next(self, name: str) -> int:
+        self._last[name] += 1
+        return self._last[name]
+
+    def _original(self, placeholder: str, in_json: bool) -> str:
+        original = self._originals.get(placeholder)
+        if original is None:
+            return placeholder
+        return _written(original) if in_json else original
+
+    def _originals_in(self, in_json: bool) -> re.Pattern[str]:
+        pattern = self._known.get(in_json)
+        if pattern is None:
+            # The longest first: a shorter one may be a part of it.
+            texts = sorted((_written(one) if in_json else one for one in self._placeholders), key=len, reverse=True)
+            pattern = self._known[in_json] = re.compile("|".join(map(re.escape, texts)))
+        return pattern
+
+
+def _written(text: str) -> str:
+    """As it stands between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _read(text: str, in_json: bool) -> str:
+    return str(json.loads(f'"{text}"', strict=False)) if in_json else text
