@@ -69,8 +69,6 @@ def emails(text: str) -> Iterator[Span]:
 
 def ip_addresses(text: str) -> Iterator[Span]:
     """IPv4 and IPv6 addresses."""
-    if text.count(".") > 2:
-        yield from _spans(_IP_V4, text)
     if text.count(":") > 1:
         for match in _IP_V6.finditer(text):
             found = match[0].rstrip(".")  # the end of a sentence
@@ -78,6 +76,8 @@ def ip_addresses(text: str) -> Iterator[Span]:
                 found = found[:-1]
             if found.count(":") > 1 and _is_ip(found):
                 yield match.start(), match.start() + len(found)
+    if text.count(".") > 2:
+        yield from _spans(_IP_V4, text)
 
 
 def phone_numbers(region: str | None) -> Find:
@@ -92,7 +92,8 @@ def phone_numbers(region: str | None) -> Find:
         import phonenumbers  # noqa: PLC0415 - its data is large: only who looks for telephone numbers shall load it
 
         for match in phonenumbers.PhoneNumberMatcher(text, region):
-            yield match.start, match.end
+            # A bracket that is opened before the country code is not of the number.
+            yield match.start + match.raw_string.startswith("(+"), match.end
 
     return find
 

@@ -47,7 +47,9 @@ class Vault:
         """The text with its placeholders in the places of originals that are known by now: ``restored`` undone."""
         if not self._placeholders:
             return text
-        return self._originals_in(in_json).sub(lambda found: self._placeholders[_read(found[0], in_json)], text)
+        return self._originals_in(in_json).sub(
+            lambda found: found[0] if found[1] else self._placeholders[_read(found[0], in_json)], text
+        )
 
     def restored(self, text: str, *, in_json: bool = False) -> str:
         """The text with originals in the places of placeholders; ``in_json``: it is the text of a JSON document."""
@@ -72,7 +74,8 @@ class Vault:
         if pattern is None:
             # The longest first: a shorter one may be a part of it.
             texts = sorted((_written(one) if in_json else one for one in self._placeholders), key=len, reverse=True)
-            pattern = self._known[in_json] = re.compile("|".join(map(re.escape, texts)))
+            originals = "|".join(map(re.escape, texts))
+            pattern = self._known[in_json] = re.compile(f"({PLACEHOLDER.pattern})|{originals}")
         return pattern
 
 
