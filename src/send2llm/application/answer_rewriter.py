@@ -71,7 +71,7 @@ class AnswerRewriter:
             return
         if changes:
             yield replace(delta, finish_reason=None, usage=None, **changes)  # type: ignore[arg-type] # as above
-            delta = replace(delta, text="", refusal="", tool_calls=())
+            delta = Delta(finish_reason=delta.finish_reason, usage=delta.usage, index=index)
         yield from self._ends(index)
         yield delta
 

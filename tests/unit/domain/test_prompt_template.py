@@ -54,12 +54,13 @@ def test_no_events_are_no_template():
 
 
 def test_its_messages_get_values_in_their_places():
-    template = made(GREETING, TemplateMessage("user", "\\{{name}} {{loud}}"), variables=(COUNT, TemplateVariable("loud", "boolean")))
+    loud = TemplateVariable("loud", "boolean")
+    template = made(GREETING, TemplateMessage("user", "\\{{name}} {{loud}}"), variables=(COUNT, loud))
     messages = rendered(template.one(), {"name": "{{count}}", "count": 2, "loud": True}, "p")
     assert messages == (
         Message("system", (TextPart("Greet {{count}} in 2 words, {{count}}."),)),
         Message("user", (TextPart("{{name}} true"),)),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

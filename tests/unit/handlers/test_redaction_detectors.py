@@ -7,33 +7,56 @@ from send2llm.infrastructure.handlers.redaction.detectors import DETECTORS, phon
 from send2llm.infrastructure.handlers.redaction.own_pattern import OwnPattern
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"
+PGP = "-----BEGIN PGP PRIVATE KEY BLOCK-----\nx\n-----END PGP PRIVATE KEY BLOCK-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
 
 FOUND = {
-    "private_key": [KEY, "-----BEGIN PRIVATE KEY-----\nabc\n", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nx\n-----END PGP PRIVATE KEY BLOCK-----"],
+    "private_key": [KEY, "-----BEGIN PRIVATE KEY-----\nabc\n", PGP],
     "jwt": [JWT],
     "api_key": [
-        "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789", "sk-ant-api03-abcdefghijklmnop_qrs-tuv", "sk-or-v1-0123456789abcdef0123",
-        "gsk_abcdefghijklmnopqrstuvwx", "AIzaSyA-abcdefghijklmnopqrstuvwxyz01234", "AKIAIOSFODNN7EXAMPLE",
-        "hf_abcdefghijklmnopqrstuvwx", "xai-abcdefghijklmnopqrstuvwx", "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789",
+        "sk-ant-api03-abcdefghijklmnop_qrs-tuv",
+        "sk-or-v1-0123456789abcdef0123",
+        "gsk_abcdefghijklmnopqrstuvwx",
+        "AIzaSyA-abcdefghijklmnopqrstuvwxyz01234",
+        "AKIAIOSFODNN7EXAMPLE",
+        "hf_abcdefghijklmnopqrstuvwx",
+        "xai-abcdefghijklmnopqrstuvwx",
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
     ],
     "email": ["ann@example.com", "a.b+c_d%e@mail.sub.example.co.uk", "jürgen@müller.de", "x@xn--mller-kva.xn--p1ai"],
-    "iban": ["DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "gb82 west 1234 5698 7654 32", "NO93 8601 1117 947"],
-    "credit_card": ["4111111111111111", "4111 1111 1111 1111", "5555-5555-5555-4444", "378282246310005", "6011111111111117"],
+    "iban": [
+        "DE89370400440532013000",
+        "DE89 3704 0044 0532 0130 00",
+        "gb82 west 1234 5698 7654 32",
+        "NO93 8601 1117 947",
+    ],
+    "credit_card": [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "5555-5555-5555-4444",
+        "378282246310005",
+        "6011111111111117",
+    ],
     "ip": ["10.0.0.1", "255.255.255.255", "2001:db8::1", "fe80::1ff:fe23:4567:890a"],
     "phone": ["+49 30 901820", "+1 (415) 555-2671", "+442083661177"],
-}  # fmt: skip
+}
 
 LEFT = {
     "private_key": ["BEGIN PRIVATE KEY", "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----"],
     "jwt": ["eyJhbGciOiJIUzI1NiJ9", "eyJ.eyJ.x"],
     "api_key": ["sk-short", "task-abcdefghijklmnopqrst", "a risk-assessment-of-everything"],
     "email": ["ann@", "@example.com", "ann@localhost", "ann@example.c", "5 @ 3.00"],
-    "iban": ["DE89370400440532013001", "DE8937040044053201300", "XX89370400440532013000", "DE89 3704 0044 0532 0130 001"],
+    "iban": [
+        "DE89370400440532013001",
+        "DE8937040044053201300",
+        "XX89370400440532013000",
+        "DE89 3704 0044 0532 0130 001",
+    ],
     "credit_card": ["4111111111111112", "1234567812345670", "411111111111", "94111111111111111", "0.4111111111111111"],
     "ip": ["1.2.3", "256.1.1.1", "1.2.3.4.5", "12:30:45", "std::vector", "a.b.c.d", "10:20", "https://x:80/y:z"],
     "phone": ["123456789", "2026-11-23", "+12", "1+1=2", "+49 30"],
-}  # fmt: skip
+}
 
 
 def found(kind, text):
@@ -71,8 +94,25 @@ def test_a_region_has_its_own_numbers():
     assert [text[a:b] for a, b in phone_numbers("DE")(text)] == ["030 901820"]
 
 
-HOSTILE = ["a" * 50_000, "1" * 50_000, "1 " * 25_000, ":" * 50_000, "1." * 25_000, "a@" * 25_000, "a." * 25_000 + "@", "@" + "a." * 25_000, "eyJ" * 15_000,
-           "-----BEGIN PRIVATE KEY-----" * 2_000, "-----BEGIN " * 5_000, "+1" * 25_000, "DE89" * 12_000, "DE89 " * 10_000, "sk-" * 16_000, "[" * 50_000, "4-" * 25_000]  # fmt: skip
+HOSTILE = [
+    "a" * 50_000,
+    "1" * 50_000,
+    "1 " * 25_000,
+    ":" * 50_000,
+    "1." * 25_000,
+    "a@" * 25_000,
+    "a." * 25_000 + "@",
+    "@" + "a." * 25_000,
+    "eyJ" * 15_000,
+    "-----BEGIN PRIVATE KEY-----" * 2_000,
+    "-----BEGIN " * 5_000,
+    "+1" * 25_000,
+    "DE89" * 12_000,
+    "DE89 " * 10_000,
+    "sk-" * 16_000,
+    "[" * 50_000,
+    "4-" * 25_000,
+]
 
 
 @pytest.mark.parametrize("kind", DETECTORS)

@@ -1,6 +1,7 @@
-"""Whatever the texts are and however a stream is cut: the caller gets its own words back, and a second look finds nothing."""
+"""Whatever the texts, and however a stream is cut: the caller gets its own words back, and nothing is left to find."""
 
 import json
+from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
 
@@ -17,17 +18,28 @@ REDACTOR = Redactor(DETECTORS, (), answers=False)
 
 PERSONAL = st.sampled_from(
     [
-        "ann@example.com", "bob@example.org", "+49 30 901820", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00",
-        "10.0.0.1", "fe80::1", "sk-abcdefghijklmnopqrst", "eyJhbGciOiJI.eyJzdWIiOiIx.abc",
-        "-----BEGIN PRIVATE KEY-----\n\"\\x\n-----END PRIVATE KEY-----",
+        "ann@example.com",
+        "bob@example.org",
+        "+49 30 901820",
+        "4111 1111 1111 1111",
+        "DE89 3704 0044 0532 0130 00",
+        "10.0.0.1",
+        "fe80::1",
+        "sk-abcdefghijklmnopqrst",
+        "eyJhbGciOiJI.eyJzdWIiOiIx.abc",
+        '-----BEGIN PRIVATE KEY-----\n"\\x\n-----END PRIVATE KEY-----',
     ]
-)  # fmt: skip
+)
 FILLING = st.one_of(
     st.text(max_size=8),
-    st.sampled_from([" ", ".", ", ", "(", ")", "[", "]", "[EMAIL_1]", "[EMAIL_2", "[PHONE_1] ", "1", "a", "@", "-", ":"]),
+    st.sampled_from(
+        [" ", ".", ", ", "(", ")", "[", "]", "[EMAIL_1]", "[EMAIL_2", "[PHONE_1] ", "1", "a", "@", "-", ":"]
+    ),
 )
 TEXTS = st.lists(st.one_of(PERSONAL, FILLING), max_size=12).map("".join)
-CONVERSATIONS = st.lists(st.tuples(st.sampled_from(["user", "system", "assistant", "tool"]), TEXTS), min_size=1, max_size=5)
+CONVERSATIONS = st.lists(
+    st.tuples(st.sampled_from(["user", "system", "assistant", "tool"]), TEXTS), min_size=1, max_size=5
+)
 
 
 def messages_of(told):
@@ -70,7 +82,7 @@ def test_an_answer_that_was_given_back_is_recognised(text, data):
 
 def cut(text, places):
     edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
-    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(edges)]
 
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=12)

@@ -13,14 +13,18 @@ REFUSED = {
     "messages": ({"max_messages": 1}, [HI, HI], "messages"),
     "parts": ({"max_parts": 1}, [HI, Message("user", (TextPart("a"), TextPart("b")))], "messages.1.content"),
     "a text": ({"max_text_bytes": 3}, [Message("user", (TextPart("ok"), TextPart("zwölf")))], "messages.0.content.1"),
-    "arguments": ({"max_text_bytes": 3}, [Message("assistant", (ToolCallPart("1", "f", "{   }"),))], "messages.0.content.0"),
+    "arguments": (
+        {"max_text_bytes": 3},
+        [Message("assistant", (ToolCallPart("1", "f", "{   }"),))],
+        "messages.0.content.0",
+    ),
     "a result": ({"max_text_bytes": 3}, [Message("tool", (ToolResultPart("1", "long"),))], "messages.0.content.0"),
     "all texts": ({"max_total_bytes": 3}, [HI, HI], "messages"),
     "a type of image": ({"image_types": ["image/gif"]}, [Message("user", (ImagePart(PNG),))], "messages.0.content.0"),
     "an untyped image": ({}, [Message("user", (ImagePart("data:,x"),))], "messages.0.content.0"),
     "a large image": ({"max_image_bytes": 7}, [Message("user", (ImagePart(PNG),))], "messages.0.content.0"),
     "an address": ({"image_urls": False}, [Message("user", (ImagePart("https://x/y.png"),))], "messages.0.content.0"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -10,8 +10,8 @@ from pydantic import Field, PositiveInt, model_validator
 
 from send2llm.application.open_call import Reply
 from send2llm.domain.estimation import estimate_message_tokens
-from send2llm.handlers import ContextShortened, Exchange, Handler, HandlerOptions, Message, Outgoing
-from send2llm.infrastructure.handlers.context.cutting import STANDING, newest_from, stretches
+from send2llm.handlers import ContextShortened, Exchange, Handler, HandlerOptions, Message, Outgoing, Stretch
+from send2llm.infrastructure.handlers.context.cutting import STANDING, left_out, newest_from, without
 from send2llm.infrastructure.handlers.context.limits import Limit, limit_for
 from send2llm.infrastructure.handlers.context.summaries import as_message, summarised
 
@@ -66,7 +66,7 @@ class FitContext(Handler):
             return outgoing
         before = outgoing.shortened_before
         if before is not None:
-            kept = _kept(outgoing.transcript, _first_kept(before), before.summary)
+            kept = _kept(outgoing.transcript, before.left_out, before.summary)
             if estimate_message_tokens(kept) <= limit.messages:
                 return replace(outgoing, messages=kept)
         return await self._shortened(outgoing, exchange, limit, whole)
@@ -79,14 +79,14 @@ class FitContext(Handler):
         first = newest_from(transcript, room - self._options.summary_tokens if summarise else room)
         reply = await self._summary(outgoing, exchange, first) if summarise and first else None
         summary = reply.completion.answers[0].message.text.strip() if reply else ""
-        kept = _kept(transcript, first, summary)
-        left_out = stretches(transcript, first)
-        if not left_out:
+        gone = left_out(transcript, first)
+        if not gone:
             return outgoing
+        kept = _kept(transcript, gone, summary)
         shortened = ContextShortened(
             completion_id=outgoing.completion_id,
             mode="summarised" if summary else "trimmed",
-            left_out=left_out,
+            left_out=gone,
             tokens_before=whole,
             tokens_after=estimate_message_tokens(kept),
             token_limit=limit.messages,
@@ -103,12 +103,12 @@ class FitContext(Handler):
         key = (outgoing.conversation_id, first)
         if key not in notes:
             before = outgoing.shortened_before
-            told = _first_kept(before) if before is not None and before.summary else 0
-            left_out = [message for message in outgoing.transcript[told:first] if message.role not in STANDING]
+            told = before.left_out[-1].last if before is not None and before.summary else 0
+            gone = [message for message in outgoing.transcript[told:first] if message.role not in STANDING]
             notes[key] = await summarised(
                 exchange,
                 self._options.summary_model or "",
-                left_out,
+                gone,
                 before.summary if before else "",
                 str(outgoing.conversation_id),
                 self._options.summary_tokens,
@@ -129,14 +129,8 @@ class FitContext(Handler):
         return tokens + estimate_message_tokens(transcript[stored:])
 
 
-def _kept(transcript: Sequence[Message], first: int, summary: str) -> Sequence[Message]:
-    standing = [message for message in transcript[:first] if message.role in STANDING]
-    told = [as_message(summary)] if summary else []
-    return [*standing, *told, *transcript[first:]]
-
-
-def _first_kept(shortened: ContextShortened) -> int:
-    return shortened.left_out[-1].last
+def _kept(transcript: Sequence[Message], gone: Sequence[Stretch], summary: str) -> Sequence[Message]:
+    return without(transcript, gone, [as_message(summary)] if summary else [])
 
 
 def _same(one: ContextShortened, other: ContextShortened | None) -> bool:

@@ -29,17 +29,29 @@ def newest_from(messages: Sequence[Message], room: int) -> int:
     return turn if turn is not None else step or 0
 
 
-def stretches(messages: Sequence[Message], first_kept: int) -> tuple[Stretch, ...]:
-    """The numbers, from 1, of the messages before ``first_kept`` that do not stand."""
+def left_out(messages: Sequence[Message], first_kept: int) -> tuple[Stretch, ...]:
+    """The numbers, from 1, of the messages before ``first_kept`` that are not sent.
+
+    Standing messages are; and what the user asked last, so that a model in the midst of work still knows its task.
+    """
+    asked = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
     found: list[Stretch] = []
     for number, message in enumerate(messages[:first_kept], 1):
-        if message.role in STANDING:
+        if message.role in STANDING or number - 1 == asked:
             continue
         if found and found[-1].last == number - 1:
             found[-1] = Stretch(found[-1].first, number)
         else:
             found.append(Stretch(number, number))
     return tuple(found)
+
+
+def without(messages: Sequence[Message], stretches: Sequence[Stretch], instead: Sequence[Message]) -> list[Message]:
+    """The messages but for some, with others before the first that was said in turn."""
+    gone = {number for stretch in stretches for number in range(stretch.first, stretch.last + 1)}
+    kept = [message for number, message in enumerate(messages, 1) if number not in gone]
+    begin = next((index for index, message in enumerate(kept) if message.role not in STANDING), len(kept))
+    return [*kept[:begin], *instead, *kept[begin:]]
 
 
 def _cuts(messages: Sequence[Message]) -> Iterator[int]:
