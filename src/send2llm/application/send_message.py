@@ -44,7 +44,7 @@ class MessageSender:
         retries: RetryPolicy,
         clock: Clock,
         randomness: Randomness,
-        handlers: HandlerChain | None = None,
+        handlers: HandlerChain,
     ) -> None:
         self._intents = intents
         self._admission = admission
@@ -53,7 +53,7 @@ class MessageSender:
         self._retries = retries
         self._clock = clock
         self._randomness = randomness
-        self._handlers = None if handlers is None or handlers.is_empty else handlers
+        self._handlers = None if handlers.is_empty else handlers
 
     async def complete(self, command: SendMessage, caller: Caller, context: Context) -> Reply:
         """Send, and return the whole answer; it is in the event store by then.
