@@ -19,6 +19,8 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 """Characters of an IBAN by country: the IBAN registry of SWIFT."""
 
+_IBAN_DIGITS = re.compile(r"[0-9]{2}(?=[ -]?[A-Za-z0-9]{2})")
+"""The checksum; it stands behind the country, and digits are rarer than letters."""
 _IBAN_BEGINNING = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}")
 _IBAN_STEP = re.compile(r"[ -]?[A-Za-z0-9]")
 _WORD = re.compile(r"[A-Za-z0-9]")
@@ -29,7 +31,10 @@ _SHORTEST_CARD = 13
 
 def ibans(text: str) -> Iterator[Span]:
     """IBANs whose length and checksum are right, with single spaces or dashes between or without."""
-    for beginning in _IBAN_BEGINNING.finditer(text):
+    for checksum in _IBAN_DIGITS.finditer(text):
+        beginning = _IBAN_BEGINNING.match(text, max(0, checksum.start() - 2))
+        if beginning is None or beginning.end() != checksum.end():
+            continue
         length = _IBAN_LENGTHS.get(beginning[0][:2].upper())
         if length is None:
             continue

@@ -9,6 +9,10 @@ PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[1-9][0-9]*\]")
 """What a placeholder looks like: ``[EMAIL_1]``."""
 
 
+_ESCAPE = r"\\u[0-9A-Fa-f]{4}|\\."
+"""One character of a JSON string; no original begins in the middle of it."""
+
+
 class Vault:
     """Gives placeholders, by first appearance: the same texts in the same order always get the same ones."""
 
@@ -48,7 +52,7 @@ class Vault:
         if not self._placeholders:
             return text
         return self._originals_in(in_json).sub(
-            lambda found: found[0] if found[1] else self._placeholders[_read(found[0], in_json)], text
+            lambda found: self._placeholders[_read(found[1], in_json)] if found[1] else found[0], text
         )
 
     def restored(self, text: str, *, in_json: bool = False) -> str:
@@ -75,7 +79,8 @@ class Vault:
             # The longest first: a shorter one may be a part of it.
             texts = sorted((_written(one) if in_json else one for one in self._placeholders), key=len, reverse=True)
             originals = "|".join(map(re.escape, texts))
-            pattern = self._known[in_json] = re.compile(f"({PLACEHOLDER.pattern})|{originals}")
+            passed = f"{PLACEHOLDER.pattern}|{_ESCAPE}" if in_json else PLACEHOLDER.pattern
+            pattern = self._known[in_json] = re.compile(f"({originals})|{passed}")
         return pattern
 
 
