@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import psycopg
 import punq
 import structlog
@@ -83,7 +84,8 @@ from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
-from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
+from send2llm.infrastructure.providers.configuration import ProviderConfig
+from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
@@ -417,12 +419,22 @@ def _providers(settings: Settings) -> ConfiguredProviders:
 
 
 def _provider(name: str, provider: ProviderSettings, settings: Settings) -> Provider:
-    return OpenAICompatibleProvider(
-        name,
-        provider.base_url,
+    return make_provider(provider.format, provider_config(name, provider, settings))
+
+
+def provider_config(
+    name: str, provider: ProviderSettings, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None
+) -> ProviderConfig:
+    """What a provider is made from."""
+    return ProviderConfig(
+        name=name,
+        base_url=provider.base_url,
         api_key=provider.api_key.get_secret_value() if provider.api_key else None,
         headers=provider.headers,
+        options=provider.options,
+        leave_out=provider.leave_out,
         connect_timeout=settings.timeouts.connect,
+        transport=transport,
     )
 
 
@@ -447,7 +459,8 @@ def _price_book(settings: Settings, catalogue: PriceBook) -> PriceBook:
 def _model_names(settings: Settings) -> ModelNames:
     listed = {name: provider.models for name, provider in settings.providers.items()}
     closed = {name for name, provider in settings.providers.items() if provider.only_listed}
-    return ModelNames(listed, settings.routes, settings.default_provider, closed)
+    beginnings = {name: provider.models_begin_with for name, provider in settings.providers.items()}
+    return ModelNames(listed, settings.routes, settings.default_provider, closed, beginnings)
 
 
 def _known_models(settings: Settings) -> list[tuple[str, str]]:

@@ -11,15 +11,26 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.application.patience import Timeouts
 from send2llm.application.retries import RetryPolicy
 from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.providers.installed import family_names
+from send2llm.infrastructure.providers.presets import PRESETS
 
 ENV_PREFIX = "SEND2LLM_"
 CONFIG_VARIABLE = "SEND2LLM_CONFIG"
@@ -61,8 +72,10 @@ class _Section(BaseModel):
 class ProviderSettings(_Section):
     """A service that runs models, reached in one of the wire formats."""
 
-    format: Literal["openai"] = "openai"
-    base_url: str
+    format: str = "openai"
+    """The provider's wire format: the name of an entry point in the group ``send2llm.providers``."""
+    base_url: str = ""
+    """What the provider's own SDK would be given; known already for the providers that have a preset."""
     api_key: Secret | None = None
     models: tuple[str, ...] = ()
     """Models that callers may name without the provider's name before them."""
@@ -74,11 +87,39 @@ class ProviderSettings(_Section):
     """Calls cost nothing (a model on one's own machine)."""
     price_provider: str | None = None
     """The provider's id in the price catalogue, where it cannot be told from its name or address."""
+    preset: str | None = None
+    """The known provider that this one is, where its name does not tell: see the list in docs/providers.md."""
+    options: dict[str, str | bool | int | float] = {}
+    """What its format wants to know beyond that."""
+    leave_out: frozenset[str] = frozenset()
+    """Fields of requests that this provider does not take; it gets the request without them."""
+    models_begin_with: tuple[str, ...] = ()
+    """Beginnings of names of models which belong to this provider, also without its name before them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_the_preset(cls, values: object) -> object:
+        if isinstance(values, dict) and (name := values.get("preset")) is not None:
+            return with_preset(str(name), values)
+        return values
+
+    @field_validator("format")
+    @classmethod
+    def _is_installed(cls, value: str) -> str:
+        if value not in family_names():
+            raise ValueError(f"there is no provider format {value!r}.{_nearest(value, family_names())}")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.format == "openai" and not self.base_url:
+            raise ValueError("it needs a base_url, such as https://api.openai.com/v1")
+        return self
 
     @field_validator("base_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        if value and not value.startswith(("http://", "https://")):
             raise ValueError("a base_url begins with http:// or https://, such as https://api.openai.com/v1")
         return value.rstrip("/")
 
@@ -235,15 +276,34 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+def with_preset(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The table of a provider, with what is known of it where the table says nothing; raises ``ValueError``."""
+    preset = PRESETS.get(name)
+    if preset is None:
+        raise ValueError(f"there is no preset {name!r}.{_nearest(name, PRESETS)}")
+    known: dict[str, Any] = {
+        "format": preset.format,
+        "base_url": preset.base_url,
+        "headers": dict(preset.headers),
+        "options": dict(preset.options),
+        "models_begin_with": preset.models_begin_with,
+        "price_provider": preset.price_provider,
+        "free": preset.free,
+        "leave_out": preset.leave_out,
+    }
+    if preset.key_variable and os.environ.get(preset.key_variable) and not values.get("base_url"):
+        known["api_key"] = os.environ[preset.key_variable]  # a key for one address is not shown to another
+    return {**known, **values}
+
+
 def load_settings(environ: Mapping[str, str] = os.environ, config: Path | None = None) -> Settings:
     """Read the environment and the configuration file; raises ``ConfigurationError`` that says what to do."""
     _refuse_unknown_variables(environ)
     path, values = _read_file(environ, config)
     try:
-        settings = Settings(**values)
+        return Settings(**_with_known_providers(values, environ))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from None
-    return _with_usual_variables(settings, environ)
 
 
 def _read_file(environ: Mapping[str, str], config: Path | None) -> tuple[Path | None, dict[str, Any]]:
@@ -259,13 +319,24 @@ def _read_file(environ: Mapping[str, str], config: Path | None) -> tuple[Path | 
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
 
 
-def _with_usual_variables(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """A provider whose usual variables are set is there without a file."""
-    key, base_url = environ.get("OPENAI_API_KEY"), environ.get("OPENAI_BASE_URL")
-    if "openai" in settings.providers or not (key or base_url):
-        return settings
-    openai = ProviderSettings(base_url=base_url or "https://api.openai.com/v1", api_key=SecretStr(key) if key else None)
-    return settings.model_copy(update={"providers": {**settings.providers, "openai": openai}})
+def _with_known_providers(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Providers that bear the name of a preset are that; one whose usual variable is set is there without a file."""
+    configured = values.get("providers", {})
+    if not isinstance(configured, dict):
+        return values
+    providers = {name: _named_preset(name, table) for name, table in configured.items()}
+    for name, preset in PRESETS.items():
+        base_url = environ.get(f"{name.upper()}_BASE_URL") if preset.automatic else None
+        key = environ.get(preset.key_variable or "") if preset.automatic else None
+        if name not in providers and (key or base_url):
+            table = {"preset": name, "api_key": key or None, "base_url": base_url or preset.base_url}
+            providers[name] = {field: value for field, value in table.items() if value is not None}
+    return {**values, "providers": providers} if providers else values
+
+
+def _named_preset(name: str, table: object) -> object:
+    known = isinstance(table, dict) and name in PRESETS and not {"preset", "format", "base_url"} & table.keys()
+    return {"preset": name, **table} if known and isinstance(table, dict) else table
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:

@@ -5,19 +5,22 @@ from dataclasses import replace
 
 from send2llm.application.handlers import MakeRewriter, Rewriter, TextKind
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta
-from send2llm.domain.message import ContentPart, RefusalPart, TextPart, ToolCallPart
+from send2llm.domain.message import ContentPart, ReasoningPart, RefusalPart, TextPart, ToolCallPart
 
-_Place = tuple[int, TextKind, int]
-"""The choice, what it is of the answer, and the index of the tool call."""
+_Place = tuple[TextKind, int | None, str]
+"""What it is of an answer, which part or tool call, and the id of the call."""
 
 
 class AnswerRewriter:
-    """The rewriters of one answer: each text of it goes through all of them in their order."""
+    """The rewriters of one answer: each text of it goes through all of them in their order.
+
+    Pieces lose the bytes that they came in: these say what was said before, and a stream is written in one hand.
+    """
 
     def __init__(self, makers: Sequence[MakeRewriter]) -> None:
         self._makers = makers
-        self._open: dict[_Place, tuple[str, _Texts]] = {}
-        """The texts that are under way, tool calls with their ids."""
+        self._open: dict[int, tuple[_Place, _Texts]] = {}
+        """The text that is under way in each choice; what begins another one ends it."""
 
     def whole(self, completion: Completion) -> Completion:
         """The completion as the caller gets it; its ``body`` is gone if anything was changed."""
@@ -25,84 +28,62 @@ class AnswerRewriter:
         return completion if answers == completion.answers else replace(completion, answers=answers, body=b"")
 
     def pieces(self, batch: Sequence[Delta]) -> Sequence[Delta]:
-        """The pieces as the caller gets them, those that complete a text that was held back included."""
-        given: list[Delta] = []
-        for event in _events(batch):
-            rewritten = [other for delta in event for other in self._piece(delta)]
-            if rewritten != event:  # the bytes that it came in say what they said before
-                rewritten = [replace(delta, raw=None) for delta in rewritten]
-            given += rewritten
-        return given
+        """The pieces as the caller gets them, what was held back before included."""
+        return [rewritten for delta in batch for one in _single(delta) for rewritten in self._piece(one)]
 
     def end(self) -> Sequence[Delta]:
         """What is held back of texts whose end nobody announced."""
-        return [delta for choice in sorted({place[0] for place in self._open}) for delta in self._ends(choice)]
+        return [delta for choice in sorted(self._open) for delta in self._ends(choice)]
 
     def _answer(self, answer: Answer) -> Answer:
-        parts = tuple(self._part(part) for part in answer.message.parts)
+        parts = tuple(map(self._part, answer.message.parts))
         return replace(answer, message=replace(answer.message, parts=parts))
 
     def _part(self, part: ContentPart) -> ContentPart:
         match part:
             case TextPart(text=text):
-                return replace(part, text=_Texts(self._makers, "text").all_of(text))
+                return replace(part, text=self._all_of("text", text))
             case RefusalPart(refusal=text):
-                return replace(part, refusal=_Texts(self._makers, "refusal").all_of(text))
+                return replace(part, refusal=self._all_of("refusal", text))
+            case ReasoningPart(text=text):
+                return replace(part, text=self._all_of("reasoning", text))
             case ToolCallPart(arguments=text):
-                return replace(part, arguments=_Texts(self._makers, "arguments").all_of(text))
+                return replace(part, arguments=self._all_of("arguments", text))
         return part
 
+    def _all_of(self, kind: TextKind, text: str) -> str:
+        texts = _Texts(self._makers, kind)
+        return texts.feed(text) + texts.end()
+
     def _piece(self, delta: Delta) -> Iterator[Delta]:
-        index = delta.index
-        if delta.tool_calls:
-            yield from self._replaced_calls(delta)
-        changes: dict[str, object] = {}
-        if delta.text:
-            changes["text"] = self._feed((index, "text", 0), delta.text)
-        if delta.refusal:
-            changes["refusal"] = self._feed((index, "refusal", 0), delta.refusal)
-        if delta.tool_calls:
-            changes["tool_calls"] = tuple(
-                replace(call, arguments=self._feed((index, "arguments", call.index), call.arguments, call.id))
-                for call in delta.tool_calls
-            )
-        if delta.finish_reason is None:
-            yield replace(delta, **changes) if changes else delta  # type: ignore[arg-type] # the names vouch for the types
-            return
-        if changes:
-            yield replace(delta, finish_reason=None, usage=None, **changes)  # type: ignore[arg-type] # as above
-            delta = Delta(finish_reason=delta.finish_reason, usage=delta.usage, index=index)
-        yield from self._ends(index)
-        yield delta
-
-    def _replaced_calls(self, delta: Delta) -> Iterator[Delta]:
-        """Some servers give every call of an answer the index 0: another id ends the call before."""
-        for call in delta.tool_calls:
-            place: _Place = (delta.index, "arguments", call.index)
-            if place in self._open and call.id and self._open[place][0] not in ("", call.id):
-                yield from self._end(place)
-
-    def _feed(self, place: _Place, piece: str, name: str = "") -> str:
-        if place not in self._open:
-            self._open[place] = (name, _Texts(self._makers, place[1]))
-        return self._open[place][1].feed(piece)
+        """One piece, which is of one text at most."""
+        place, text = _text_of(delta)
+        if place is not None:
+            known = self._open.get(delta.index)
+            if known is None or not _same(known[0], place):
+                yield from self._ends(delta.index)
+                known = self._open[delta.index] = (place, _Texts(self._makers, place[0]))
+            delta = _with_text(delta, known[1].feed(text))
+        elif delta.parts or delta.finish_reason is not None:
+            yield from self._ends(delta.index)
+        yield replace(delta, raw=None, parts=tuple(map(self._part, delta.parts)))
 
     def _ends(self, choice: int) -> Iterator[Delta]:
-        for place in [place for place in self._open if place[0] == choice]:
-            yield from self._end(place)
-
-    def _end(self, place: _Place) -> Iterator[Delta]:
-        choice, kind, call = place
-        rest = self._open.pop(place)[1].end()
+        if choice not in self._open:
+            return
+        (kind, number, _), texts = self._open.pop(choice)
+        rest = texts.end()
         if not rest:
             return
         match kind:
             case "text":
-                yield Delta(text=rest, index=choice)
+                yield Delta(text=rest, index=choice, part=number)
             case "refusal":
-                yield Delta(refusal=rest, index=choice)
+                yield Delta(refusal=rest, index=choice, part=number)
+            case "reasoning":
+                yield Delta(reasoning=rest, index=choice, part=number)
             case "arguments":
-                yield Delta(tool_calls=(ToolCallDelta(call, arguments=rest),), index=choice)
+                yield Delta(tool_calls=(ToolCallDelta(number or 0, arguments=rest),), index=choice)
 
 
 class _Texts:
@@ -122,17 +103,53 @@ class _Texts:
             rest = (rewriter.feed(rest) if rest else "") + rewriter.end()
         return rest
 
-    def all_of(self, text: str) -> str:
-        return self.feed(text) + self.end()
+
+def _single(delta: Delta) -> Iterator[Delta]:
+    """The piece in pieces that are of one text each; nearly always it is already."""
+    kinds = bool(delta.text) + bool(delta.refusal) + bool(delta.reasoning) + len(delta.tool_calls)
+    kinds += bool(delta.parts) + (delta.finish_reason is not None)
+    if kinds < 2:
+        yield delta
+        return
+    yield replace(delta, text="", refusal="", reasoning="", tool_calls=(), parts=(), finish_reason=None, usage=None)
+    index, part = delta.index, delta.part
+    if delta.reasoning:
+        yield Delta(reasoning=delta.reasoning, index=index, part=part)
+    if delta.text:
+        yield Delta(text=delta.text, index=index, part=part)
+    if delta.refusal:
+        yield Delta(refusal=delta.refusal, index=index, part=part)
+    for call in delta.tool_calls:
+        yield Delta(tool_calls=(call,), index=index, part=part, format=delta.format)
+    if delta.parts:
+        yield Delta(parts=delta.parts, index=index, part=part, format=delta.format)
+    if delta.finish_reason is not None or delta.usage is not None:
+        yield Delta(finish_reason=delta.finish_reason, usage=delta.usage, index=index)
 
 
-def _events(batch: Sequence[Delta]) -> Iterator[list[Delta]]:
-    """The pieces by the event that they came in: the first of them has its bytes, the others ``b""``."""
-    event: list[Delta] = []
-    for delta in batch:
-        if event and delta.raw != b"":
-            yield event
-            event = []
-        event.append(delta)
-    if event:
-        yield event
+def _text_of(delta: Delta) -> tuple[_Place | None, str]:
+    if delta.text:
+        return ("text", delta.part, ""), delta.text
+    if delta.reasoning:
+        return ("reasoning", delta.part, ""), delta.reasoning
+    if delta.tool_calls:
+        call = delta.tool_calls[0]
+        return ("arguments", call.index, call.id), call.arguments
+    if delta.refusal:
+        return ("refusal", delta.part, ""), delta.refusal
+    return None, ""
+
+
+def _same(one: _Place, other: _Place) -> bool:
+    """Some servers give every call of an answer the index 0, so that ids tell them apart; not every piece has one."""
+    return one[:2] == other[:2] and (not other[2] or one[2] == other[2])
+
+
+def _with_text(delta: Delta, text: str) -> Delta:
+    if delta.text:
+        return replace(delta, text=text)
+    if delta.reasoning:
+        return replace(delta, reasoning=text)
+    if delta.refusal:
+        return replace(delta, refusal=text)
+    return replace(delta, tool_calls=(replace(delta.tool_calls[0], arguments=text),))

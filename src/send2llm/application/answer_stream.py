@@ -88,7 +88,9 @@ class AnswerStream:
         passed: list[Delta] = []
         for delta in batch:
             self._builder.add(delta)
-            if self.call.time_to_first_token is None and (delta.text or delta.tool_calls or delta.refusal):
+            if self.call.time_to_first_token is None and (
+                delta.text or delta.tool_calls or delta.reasoning or delta.refusal
+            ):
                 self._outcomes.first_token(self.call)
             if delta.finish_reason is not None:
                 self._open_choices -= 1

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from send2llm.application.ports import Conversations
 from send2llm.application.templates import TemplateShelf
+from send2llm.domain.errors import CompletionNotFound
 from send2llm.domain.message import Message
 from send2llm.domain.prompt_template_events import TemplateVersionAdded
 
@@ -26,9 +27,15 @@ class HandlerSurroundings:
         self._shelf = shelf
         self._windows = windows
 
-    async def said(self, conversation_id: UUID) -> Sequence[Message]:
-        """The transcript of a conversation."""
-        return (await self._conversations.load(conversation_id)).messages
+    async def said(self, conversation_id: UUID, up_to: UUID | None) -> Sequence[Message]:
+        """The transcript of a conversation, or that up to an answer; raises ``NotFound``."""
+        conversation = await self._conversations.load(conversation_id)
+        if up_to is None:
+            return conversation.messages
+        try:
+            return conversation.said_up_to(up_to)
+        except CompletionNotFound:  # what was known here may be old
+            return (await self._conversations.load(conversation_id, fresh=True)).said_up_to(up_to)
 
     async def template(self, name: str, version: int | None) -> TemplateVersionAdded:
         """A version of a prompt template."""

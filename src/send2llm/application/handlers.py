@@ -16,7 +16,7 @@ from send2llm.domain.completion import Parameters
 from send2llm.domain.message import JsonObject, Message
 from send2llm.domain.prompt_template_events import TemplateVersionAdded
 
-TextKind = Literal["text", "refusal", "arguments"]
+TextKind = Literal["text", "reasoning", "refusal", "arguments"]
 """What of an answer it is; ``arguments`` of a tool call are JSON text."""
 
 
@@ -39,8 +39,8 @@ MakeRewriter = Callable[[TextKind], Rewriter]
 class Surroundings(Protocol):
     """What handlers may ask of the service."""
 
-    async def said(self, conversation_id: UUID) -> Sequence[Message]:
-        """The transcript of a conversation."""
+    async def said(self, conversation_id: UUID, up_to: UUID | None) -> Sequence[Message]:
+        """The transcript of a conversation, or that up to an answer."""
         ...
 
     async def template(self, name: str, version: int | None) -> TemplateVersionAdded:
@@ -69,9 +69,13 @@ class Exchange:
         self._surroundings = surroundings
         self._ask = ask
 
-    async def said(self, conversation_id: UUID | None) -> Sequence[Message]:
-        """What was said in a conversation before this call, answers included; raises ``ConversationNotFound``."""
-        return () if conversation_id is None else await self._surroundings.said(conversation_id)
+    async def said(self, command: SendMessage) -> Sequence[Message]:
+        """What was said in the conversation that the command names, answers included; raises ``NotFound``."""
+        if command.conversation_id is not None:
+            return await self._surroundings.said(command.conversation_id, None)
+        if command.after is not None:
+            return await self._surroundings.said(command.after.conversation_id, command.after.completion_id)
+        return ()
 
     async def template(self, name: str, version: int | None = None) -> TemplateVersionAdded:
         """A version of a prompt template, by default the last.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from send2llm.application.patience import Caller, Patience, Timeouts
 from send2llm.application.ports import Clock, Conversations, Identifiers, PriceBook
 from send2llm.application.told import Told
 from send2llm.domain.completion import Completion, Parameters
+from send2llm.domain.continuation import EarlierAnswer, going_on
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import CompletionReceived, CompletionRefused, CompletionRequested
 from send2llm.domain.errors import (
@@ -35,6 +36,9 @@ from send2llm.domain.message import JsonObject, Message, no_extras
 from send2llm.domain.prompt_template_events import TemplateUse
 from send2llm.domain.routing import Decision, ModelNames
 
+BRANCH_LABEL = "branch_of"
+"""The label of a conversation that goes on from the middle of another one: that one's id."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendMessage:
@@ -42,8 +46,9 @@ class SendMessage:
 
     With a ``conversation_id`` they are added to that conversation; if they begin with all that was said in it
     already, only the rest is. Without one, they continue the conversation whose transcript they begin with, or start
-    a new one. ``parts_only`` says that the messages are new in any case and are never compared. ``template`` is
-    what the first of them were made from, for the record.
+    a new one. ``parts_only`` says that the messages are new in any case and are never compared. With ``after`` they
+    follow an earlier answer: in its conversation if nothing has been said there since, else in a branch of it.
+    ``template`` is what the first of them were made from, for the record.
     """
 
     model: str
@@ -54,6 +59,7 @@ class SendMessage:
     streaming: bool = False
     idempotency_key: str | None = None
     labels: JsonObject = field(default_factory=no_extras)
+    after: EarlierAnswer | None = None
     template: TemplateUse | None = None
 
 
@@ -146,7 +152,7 @@ class Intents:
         transcript = Transcript(conversation.id, conversation.messages, len(conversation.messages))
         conversation.add_messages(new)
         completion_id = self._identifiers.new()
-        if opening.prepare is not None:
+        if opening.prepare is not None and command.parameters.embedding is None:
             transcript = await self._prepared(opening, opening.prepare, conversation, completion_id, transcript)
         admitted = await self._admit(opening, conversation, completion_id, transcript)
         try:
@@ -258,6 +264,8 @@ class Intents:
         self, command: SendMessage, conversation_id: UUID | None, context: Context, *, fresh: bool
     ) -> tuple[Conversation, Sequence[Message]]:
         """The conversation that the call belongs to, and those of its messages that are new to it."""
+        if command.after is not None and conversation_id is None:
+            return await self._after(command, command.after, fresh=fresh)
         told = Told(command.messages)
         if conversation_id is not None:
             conversation = await self._conversations.load(conversation_id, fresh=fresh)
@@ -267,6 +275,23 @@ class Intents:
             if continued is not None:
                 return continued, told.unsaid(continued, all_new=False)
         return Conversation.start(self._identifiers.new(), labels=command.labels), command.messages
+
+    async def _after(
+        self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool
+    ) -> tuple[Conversation, Sequence[Message]]:
+        """The conversation of an earlier answer, or a branch of it; raises ``NotFound`` if there is no such answer."""
+        conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
+        try:
+            said = conversation.said_up_to(earlier.completion_id)
+        except CompletionNotFound:
+            if fresh:
+                raise
+            return await self._after(command, earlier, fresh=True)  # what was known here may be old
+        told = Told(going_on(said, command.messages))
+        if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):
+            return conversation, told.unsaid(conversation, all_new=False)
+        labels = {**command.labels, BRANCH_LABEL: str(conversation.id)}
+        return Conversation.start(self._identifiers.new(), labels=labels), told.messages
 
     async def _continued(self, told: Told, context: Context, *, fresh: bool) -> Conversation | None:
         """The conversation that the messages go on with.
@@ -332,6 +357,10 @@ def request_digest(command: SendMessage) -> str:
         for known in fields(Parameters)
         if (value := getattr(command.parameters, known.name)) != getattr(usual, known.name)
     }
+    if command.parameters.embedding is not None:
+        chosen["embedding"] = asdict(command.parameters.embedding)
     words = [command.model, str(command.conversation_id), chosen]
+    if command.after is not None:
+        words.append(str(command.after.completion_id))
     text = json.dumps(words, sort_keys=True, default=dict).encode()
     return blake2b(Told(command.messages).digests[-1] + text, digest_size=16).hexdigest()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from send2llm.application.context import Context
@@ -132,6 +132,24 @@ class Provider(Protocol):
 
     async def models(self) -> Sequence[str]:
         """The models that it offers now."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingProvider(Provider, Protocol):
+    """A provider that has embeddings as well."""
+
+    async def embed(self, call: ProviderCall) -> Completion:
+        """One answer whose message has an ``EmbeddingPart`` for each text of the call's messages, in their order."""
+        ...
+
+
+@runtime_checkable
+class TokenCountingProvider(Provider, Protocol):
+    """A provider that tells how many tokens a request has, without answering it."""
+
+    async def count_tokens(self, call: ProviderCall) -> int | None:
+        """The number by its own count; ``None`` if it does not tell after all."""
         ...
 
 

@@ -24,10 +24,17 @@ from send2llm.application.intents import CallRefused, Intents, SendMessage
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, CallerLeft
-from send2llm.application.ports import Clock, Provider, Providers, Randomness
+from send2llm.application.ports import Clock, EmbeddingProvider, Provider, Providers, Randomness
 from send2llm.application.retries import RetryPolicy
-from send2llm.domain.completion import Delta
-from send2llm.domain.errors import AllowanceIsClosed, ProviderError, Send2LLMError, StoreUnavailable, StreamBroken
+from send2llm.domain.completion import Completion, Delta
+from send2llm.domain.errors import (
+    AllowanceIsClosed,
+    ProviderError,
+    RequestRejected,
+    Send2LLMError,
+    StoreUnavailable,
+    StreamBroken,
+)
 
 T = TypeVar("T")
 
@@ -56,7 +63,7 @@ class MessageSender:
         self._handlers = None if handlers.is_empty else handlers
 
     async def complete(self, command: SendMessage, caller: Caller, context: Context) -> Reply:
-        """Send, and return the whole answer; it is in the event store by then.
+        """Send, and return the whole answer, or the embeddings; it is in the event store by then.
 
         Raises ``InvalidRequest``, ``NotFound``, ``Conflict``, ``BudgetExceeded``, ``ProviderError`` (of the last
         attempt), ``StoreUnavailable``, and ``CallerLeft`` when the caller did not wait.
@@ -75,9 +82,7 @@ class MessageSender:
         if isinstance(call, Reply):
             self._outcomes.replayed(command, call, context)
             return call
-        completion = await self._ask(
-            call, lambda provider: call.patience.for_all(provider.complete(call.provider_call()))
-        )
+        completion = await self._ask(call, lambda provider: call.patience.for_all(_asked(provider, call)))
         try:
             return await self._outcomes.received(call, completion)
         except Send2LLMError:
@@ -193,11 +198,15 @@ async def _up_to_first_token(batches: AsyncIterator[Sequence[Delta]]) -> Sequenc
     first: list[Delta] = []
     async for batch in batches:
         first += batch
-        if any(_says_something(delta) for delta in batch):
+        if any(delta.says_something or delta.finish_reason is not None for delta in batch):
             return first
     return None
 
 
-def _says_something(delta: Delta) -> bool:
-    spoken = delta.text or delta.refusal or delta.tool_calls or delta.extras
-    return bool(spoken) or delta.finish_reason is not None
+def _asked(provider: Provider, call: OpenCall) -> Awaitable[Completion]:
+    """The question for a whole answer, or for embeddings."""
+    if call.parameters.embedding is None:
+        return provider.complete(call.provider_call())
+    if not isinstance(provider, EmbeddingProvider):
+        raise RequestRejected(f"{provider.name} has no embeddings; use another provider.", provider=provider.name)
+    return provider.embed(call.provider_call())

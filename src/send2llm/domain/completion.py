@@ -3,7 +3,17 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from send2llm.domain.message import JsonObject, Message, RefusalPart, Role, no_extras
+from send2llm.domain.message import (
+    ContentPart,
+    JsonObject,
+    Message,
+    ReasoningPart,
+    RefusalPart,
+    Role,
+    TextPart,
+    ToolCallPart,
+    no_extras,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +32,27 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingParameters:
+    """Embeddings are wanted, one for each message, and not an answer.
+
+    ``dimensions`` shortens the vectors where the model can do that. ``purpose`` is what they are for, in Cohere's
+    words (``search_document``, ``search_query``, ``classification``, ``clustering``).
+    """
+
+    dimensions: int | None = None
+    purpose: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """How the model shall answer; ``None`` leaves the choice to the provider.
 
-    ``tools``, ``tool_choice`` and ``response_format`` are in OpenAI's shape. ``extras`` are the caller's
-    further fields, known only to ``format``, the wire format they came in; only a provider of that format
-    gets them.
+    ``tools``, ``tool_choice`` and ``response_format`` are in the shape of OpenAI's chat completions; a tool may hold
+    a further object under the name of a wire format, which goes to providers of that format only, and a tool of the
+    type ``foreign`` (``format``, ``body``) is known to one format only. ``reasoning_effort`` is OpenAI's word
+    (``minimal``, ``low``, ``medium``, ``high`` ...), ``reasoning_tokens`` the most tokens of thought. ``extras`` are
+    the caller's further fields, known only to ``format``, the wire format they came in: a provider of another format
+    does not get them, and the call is refused if they matter.
     """
 
     max_output_tokens: int | None = None
@@ -41,6 +66,13 @@ class Parameters:
     response_format: JsonObject | None = None
     format: str = "openai"
     extras: JsonObject = field(default_factory=no_extras)
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    reasoning_tokens: int | None = None
+    embedding: EmbeddingParameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +115,12 @@ class ToolCallDelta:
 class Delta:
     """One piece of a stream.
 
-    ``raw`` is the event that it came in, in the provider's format, framing included; ``b""`` when another
-    piece of the same event carries it, ``None`` when there are no such bytes and the piece has to be written.
+    ``part`` is the place of the content part in the answer that the piece belongs to, where the format numbers them;
+    pieces without one belong to the answer's one thought, one text, or one refusal. ``part_extras`` belong to that
+    part, ``extras`` to the message. ``parts`` are parts that come whole.
+
+    ``raw`` is the event that the piece came in, in the provider's wire ``format``, framing included; ``b""`` when
+    another piece of the same event carries it, ``None`` when there are no such bytes and the piece has to be written.
     """
 
     text: str = ""
@@ -99,28 +135,55 @@ class Delta:
     response_model: str = ""
     reported_cost_usd: Decimal | None = None
     raw: bytes | None = None
+    format: str = ""
+    reasoning: str = ""
+    reasoning_signature: str = ""
+    part: int | None = None
+    part_extras: JsonObject | None = None
+    parts: tuple[ContentPart, ...] = ()
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it holds a piece of an answer, and not just its beginning, its end, or a count."""
+        return bool(
+            self.text
+            or self.tool_calls
+            or self.reasoning
+            or self.refusal
+            or self.parts
+            or self.reasoning_signature
+            or self.extras
+        )
 
 
 def deltas_of(completion: Completion) -> list[Delta]:
-    """A whole completion as the pieces of a stream: each answer, its end, and last the usage."""
+    """A whole completion as the pieces of a stream: each answer part by part, its end, and last the usage."""
     deltas: list[Delta] = []
     for index, answer in enumerate(completion.answers):
         message = answer.message
-        calls = [
-            ToolCallDelta(place, call.id, call.name, call.arguments, call.extras)
-            for place, call in enumerate(message.tool_calls)
-        ]
-        deltas.append(
-            Delta(
-                text=message.text,
-                refusal="".join(part.refusal for part in message.parts if isinstance(part, RefusalPart)),
-                tool_calls=tuple(calls),
-                role="assistant",
-                index=index,
-                extras=message.extras,
-            )
-        )
+        deltas.append(Delta(role="assistant", index=index, extras=message.extras, format=message.format))
+        calls = 0
+        for place, part in enumerate(message.parts):
+            delta = _delta_of(part, index, place, calls)
+            delta.format = message.format
+            calls += len(delta.tool_calls)
+            deltas.append(delta)
         deltas.append(Delta(finish_reason=answer.finish_reason, index=index))
     if completion.usage is not None:
         deltas.append(Delta(usage=completion.usage))
     return deltas
+
+
+def _delta_of(part: ContentPart, index: int, place: int, calls: int) -> Delta:
+    match part:
+        case TextPart(text=text, extras=extras):
+            return Delta(text=text, index=index, part=place, part_extras=extras)
+        case ReasoningPart(text=text, signature=signature, extras=extras):
+            return Delta(reasoning=text, reasoning_signature=signature, index=index, part=place, part_extras=extras)
+        case RefusalPart(refusal=refusal, extras=extras):
+            return Delta(refusal=refusal, index=index, part=place, part_extras=extras)
+        case ToolCallPart(id=id_, name=name, arguments=arguments, extras=extras):
+            call = ToolCallDelta(calls, id_, name, arguments, extras)
+            return Delta(tool_calls=(call,), index=index, part=place)
+        case _:
+            return Delta(parts=(part,), index=index, part=place)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from operator import itemgetter
+from typing import Any, Protocol, TypeVar
 
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta, Usage
 from send2llm.domain.errors import MalformedReply
@@ -11,6 +12,7 @@ from send2llm.domain.message import (
     ContentPart,
     JsonObject,
     Message,
+    ReasoningPart,
     RefusalPart,
     Role,
     TextPart,
@@ -20,7 +22,10 @@ from send2llm.domain.message import (
 ASSUMED_FINISH_REASON = "stop"
 """The finish reason of an answer that ended well in a stream that named none."""
 
-_WHOLE = frozenset({"id", "type", "index", "format", "object"})
+DEFAULT_FORMAT = "openai"
+"""The format of an answer whose pieces name none; its extras are in no other."""
+
+_WHOLE = frozenset({"id", "type", "index", "format", "object", "field"})
 """String fields that name something: a later piece replaces an earlier one instead of being appended."""
 
 
@@ -51,7 +56,7 @@ class CompletionBuilder:
             self._response_model = delta.response_model
         choice = self._choices.get(delta.index)
         if choice is None:
-            if not _says_something(delta):
+            if not _belongs_to_an_answer(delta):
                 return
             choice = self._choices[delta.index] = _Choice()
         choice.add(delta)
@@ -78,64 +83,153 @@ class CompletionBuilder:
         )
 
 
-def _says_something(delta: Delta) -> bool:
-    """Whether the piece belongs to an answer (one with nothing but usage belongs to none)."""
-    return bool(
-        delta.text
-        or delta.role is not None
-        or delta.finish_reason is not None
-        or delta.tool_calls
-        or delta.refusal
-        or delta.extras
-    )
+def _belongs_to_an_answer(delta: Delta) -> bool:
+    """Whether it does: one with nothing but usage belongs to none."""
+    return delta.says_something or delta.role is not None or delta.finish_reason is not None
+
+
+_RANKS = {"reasoning": 0, "text": 1, "refusal": 2, "tool_call": 3, "whole": 4}
+"""The order of the parts of an answer in formats that do not number them."""
 
 
 class _Choice:
     """One answer in the making."""
 
-    __slots__ = ("_extras", "_finish_reason", "_open_tool_calls", "_refusal", "_role", "_text", "_tool_calls")
+    __slots__ = ("_extras", "_finish_reason", "_format", "_open_tool_calls", "_parts", "_role")
 
     def __init__(self) -> None:
         self._role: Role = "assistant"
-        self._text: list[str] = []
-        self._refusal: list[str] = []
-        self._tool_calls: list[_ToolCall] = []
+        self._parts: dict[tuple[int, int, int], _Part] = {}
         self._open_tool_calls: dict[int, _ToolCall] = {}
         self._extras: dict[str, Any] = {}
         self._finish_reason: str | None = None
+        self._format = ""
 
     @property
     def begun(self) -> bool:
         """Whether the model has said anything: a role alone is nothing."""
-        return bool(self._text or self._refusal or self._tool_calls or self._extras)
+        return bool(self._parts or self._extras)
 
     def add(self, delta: Delta) -> None:
         if delta.text:
-            self._text.append(delta.text)
-        if delta.refusal:
-            self._refusal.append(delta.refusal)
+            self._of(delta, "text", _Text).add(delta.text, delta.part_extras)
+        if delta.format:
+            self._format = delta.format
         if delta.role is not None:
             self._role = delta.role
         if delta.finish_reason is not None:
             self._finish_reason = delta.finish_reason
-        for piece in delta.tool_calls:
-            call = self._open_tool_calls.get(piece.index)
-            if call is None or call.is_not(piece):
-                call = self._open_tool_calls[piece.index] = _ToolCall()
-                self._tool_calls.append(call)
-            call.add(piece)
         if delta.extras:
             _merge(self._extras, delta.extras)
+        if delta.reasoning or delta.reasoning_signature:
+            thought = self._of(delta, "reasoning", _Reasoning)
+            thought.add(delta.reasoning, delta.part_extras)
+            thought.signature += delta.reasoning_signature
+        elif delta.part_extras and not delta.text and delta.part is not None:
+            self._more_of(delta)
+        if delta.refusal:
+            self._of(delta, "refusal", _Refusal).add(delta.refusal, delta.part_extras)
+        for piece in delta.tool_calls:
+            self._add_tool_call(piece, delta.part)
+        for part in delta.parts:
+            self._parts[self._place("whole", delta.part, len(self._parts))] = _Whole(part)
+
+    def _of(self, delta: Delta, kind: str, make: "type[_P]") -> "_P":
+        """The part that a piece goes on with, or a new one."""
+        place = self._place(kind, delta.part, 0)
+        part = self._parts.get(place)
+        if part is None:
+            part = self._parts[place] = make()
+        return part  # type: ignore[return-value] # the kind is in the place
+
+    def _more_of(self, delta: Delta) -> None:
+        """Extras that come for a part after its text, or before it."""
+        for kind in ("text", "reasoning"):
+            part = self._parts.get(self._place(kind, delta.part, 0))
+            if isinstance(part, _Text):
+                part.add("", delta.part_extras)
+                return
+        self._of(delta, "text", _Text).add("", delta.part_extras)
+
+    def _add_tool_call(self, piece: ToolCallDelta, place: int | None) -> None:
+        call = self._open_tool_calls.get(piece.index)
+        if call is None or call.is_not(piece):
+            call = self._open_tool_calls[piece.index] = _ToolCall()
+            self._parts[self._place("tool_call", place, len(self._parts))] = call
+        call.add(piece)
+
+    @staticmethod
+    def _place(kind: str, part: int | None, nth: int) -> tuple[int, int, int]:
+        return (-1 if part is None else part, _RANKS[kind], nth)
 
     def answer(self) -> Answer:
-        parts: list[ContentPart] = []
-        if self._text:
-            parts.append(TextPart("".join(self._text)))
-        if self._refusal:
-            parts.append(RefusalPart("".join(self._refusal)))
-        parts += [call.part() for call in self._tool_calls]
-        message = Message(self._role, tuple(parts), extras=_own(self._extras) or NO_EXTRAS)
+        parts = tuple([part.part() for _, part in sorted(self._parts.items(), key=itemgetter(0))])
+        extras = _own(self._extras) or NO_EXTRAS
+        message = Message(self._role, parts, extras=extras, format=self._format or DEFAULT_FORMAT)
         return Answer(message, self._finish_reason or ASSUMED_FINISH_REASON)
+
+
+class _Part(Protocol):
+    """A part of an answer in the making."""
+
+    def part(self) -> ContentPart:
+        """The part, as far as it has come."""
+        ...
+
+
+_P = TypeVar("_P", bound=_Part)
+
+
+class _Text:
+    """A text that grows, and the base of what else does."""
+
+    __slots__ = ("extras", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.extras: dict[str, Any] = {}
+
+    def add(self, text: str, extras: JsonObject | None) -> None:
+        self.pieces.append(text)
+        if extras:
+            _merge(self.extras, extras)
+
+    def part(self) -> ContentPart:
+        return TextPart("".join(self.pieces), extras=_own(self.extras) or NO_EXTRAS)
+
+
+class _Reasoning(_Text):
+    """A thought."""
+
+    __slots__ = ("signature",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signature = ""
+
+    def part(self) -> ContentPart:
+        return ReasoningPart("".join(self.pieces), self.signature, extras=_own(self.extras) or NO_EXTRAS)
+
+
+class _Refusal(_Text):
+    """A refusal."""
+
+    __slots__ = ()
+
+    def part(self) -> ContentPart:
+        return RefusalPart("".join(self.pieces), extras=_own(self.extras) or NO_EXTRAS)
+
+
+class _Whole:
+    """A part that came whole."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: ContentPart) -> None:
+        self._whole = whole
+
+    def part(self) -> ContentPart:
+        return self._whole
 
 
 class _ToolCall:

@@ -202,6 +202,15 @@ class Conversation:
         except KeyError:
             raise CompletionNotFound(completion_id) from None
 
+    def said_up_to(self, completion_id: UUID) -> Sequence[Message]:
+        """The transcript up to and with an answer; raises ``CompletionNotFound`` if that was never given."""
+        ending = self.ending(completion_id).event
+        if isinstance(ending, CompletionReceived):
+            for place, message in enumerate(self.messages):
+                if message is ending.answers[0].message:
+                    return self.messages[: place + 1]
+        raise CompletionNotFound(completion_id)
+
     # State
 
     def _record(self, event: ConversationEvent) -> None:

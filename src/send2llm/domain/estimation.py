@@ -7,6 +7,7 @@ from send2llm.domain.message import (
     ForeignPart,
     ImagePart,
     Message,
+    ReasoningPart,
     RefusalPart,
     TextPart,
     ToolCallPart,
@@ -35,7 +36,7 @@ def estimate_message_tokens(messages: Iterable[Message]) -> int:
 
 def _part_tokens(part: object) -> int:
     match part:
-        case TextPart(text=text) | RefusalPart(refusal=text) | ToolResultPart(content=text):
+        case TextPart(text=text) | RefusalPart(refusal=text) | ToolResultPart(content=text) | ReasoningPart(text=text):
             return estimate_tokens(text)
         case ToolCallPart(name=name, arguments=arguments):
             return estimate_tokens(name) + estimate_tokens(arguments)

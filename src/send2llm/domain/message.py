@@ -41,6 +41,20 @@ class ImagePart:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """What the model thought before it answered, as far as its provider shows it.
+
+    ``signature`` is the provider's own proof or ciphertext of the thought, which it wants back unchanged; it means
+    nothing to others. A thought that is only ciphertext has no ``text``.
+    """
+
+    text: str = ""
+    signature: str = ""
+    type: Literal["reasoning"] = "reasoning"
+    extras: JsonObject = field(default_factory=no_extras)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallPart:
     """The model asks for a tool; ``arguments`` is JSON text exactly as the model wrote it, valid or not."""
 
@@ -53,12 +67,16 @@ class ToolCallPart:
 
 @dataclass(frozen=True, slots=True)
 class ToolResultPart:
-    """What a tool gave back for the call ``tool_call_id``."""
+    """What a tool gave back for the call ``tool_call_id``; ``is_error``: the tool failed, and this is why.
+
+    Parts of other kinds behind it in a message of the role ``tool`` belong to the same result.
+    """
 
     tool_call_id: str
     content: str
     type: Literal["tool_result"] = "tool_result"
     extras: JsonObject = field(default_factory=no_extras)
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,14 @@ class RefusalPart:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingPart:
+    """A text as a point: ``vector`` is base64 of its coordinates, 32-bit floats, the lowest byte first."""
+
+    vector: str
+    type: Literal["embedding"] = "embedding"
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignPart:
     """A part that only its own ``format`` understands (audio, files); carried whole to providers of that format."""
 
@@ -79,20 +105,24 @@ class ForeignPart:
     type: Literal["foreign"] = "foreign"
 
 
-ContentPart = TextPart | ToolCallPart | ToolResultPart | ImagePart | RefusalPart | ForeignPart
+ContentPart = (
+    TextPart | ToolCallPart | ToolResultPart | ImagePart | RefusalPart | ReasoningPart | EmbeddingPart | ForeignPart
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation.
 
-    ``extras`` are fields that Send2LLM does not know; they go back to providers of the format they came from.
+    ``extras``, here and in the parts, are fields that Send2LLM does not know. They belong to the wire ``format`` that
+    the message came in, and go back to callers and providers of that format only; so do signatures of thoughts.
     """
 
     role: Role
     parts: tuple[ContentPart, ...]
     name: str | None = None
     extras: JsonObject = field(default_factory=no_extras)
+    format: str = "openai"
 
     @property
     def text(self) -> str:
@@ -135,5 +165,7 @@ def _said(part: ContentPart) -> tuple[str, ...]:
             return ("image", url)
         case RefusalPart(refusal=refusal):
             return ("refusal", refusal) if refusal else ()
+        case ReasoningPart() | EmbeddingPart():
+            return ()
         case ForeignPart(format=format_, body=body):
             return ("foreign", format_, json.dumps(body, sort_keys=True, default=dict))

@@ -59,7 +59,8 @@ class ModelNames:
 
     - ``provider/model`` names both;
     - a route is an alias with ranked candidates, tried in that order;
-    - a bare name belongs to the provider that lists it, else to the ``default`` provider.
+    - a bare name belongs to the provider that lists it, else to the one provider whose models begin like it
+      (``beginnings``), else to the ``default`` provider.
 
     Providers in ``closed`` have just the models that they list; at the others any name may be tried.
     """
@@ -70,10 +71,12 @@ class ModelNames:
         routes: Mapping[str, Sequence[str]],
         default: str | None = None,
         closed: Collection[str] = (),
+        beginnings: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._providers = providers
         self._routes = routes
         self._closed = closed
+        self._beginnings = {name: tuple(these) for name, these in (beginnings or {}).items() if these}
         self._default = default or (next(iter(providers)) if len(providers) == 1 else None)
 
     def decide(self, name: str) -> Decision:
@@ -93,6 +96,9 @@ class ModelNames:
         for provider, models in self._providers.items():
             if name in models:
                 return Candidate(provider, name, f"{why}, listed by {provider}")
+        own = [provider for provider, begin in self._beginnings.items() if name.startswith(begin)]
+        if len(own) == 1 and self._may_have(own[0], name):
+            return Candidate(own[0], name, f"{why}, named like the models of {own[0]}")
         if self._default is not None and name and self._may_have(self._default, name):
             return Candidate(self._default, name, f"{why}, at the default provider")
         raise UnknownModel(name, self._hint())

@@ -67,12 +67,12 @@ async def test_a_placeholder_that_is_cut_across_events_is_given_back_whole(
     assert "[EM" not in response.text
 
 
-async def test_what_is_not_changed_is_passed_on_in_the_providers_bytes(
+async def test_where_nothing_was_hidden_the_providers_bytes_are_passed_on(
     gateway: Gateway, provider: FakeOpenAIServer
 ) -> None:
     own = {**chunk(content="Hello"), "system_fingerprint": "fp_1"}
     provider.script(StreamReply([event(own), event(chunk("stop")), DONE]))
-    response = await gateway.api.post("/v1/chat/completions", json={"model": MODEL, "messages": ASKED, "stream": True})
+    response = await gateway.ask(stream=True)
     assert event(own).decode() in response.text
 
 

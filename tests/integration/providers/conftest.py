@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from making import openai_compatible
 
-from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
+from send2llm.infrastructure.providers.http_provider import HttpProvider
 from send2llm.testing.openai_server import FakeOpenAIServer, running
 
 KEY = "sk-test-0123456789"
@@ -22,7 +23,7 @@ async def base_url(server: FakeOpenAIServer) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def provider(base_url: str) -> AsyncIterator[OpenAICompatibleProvider]:
-    provider = OpenAICompatibleProvider("acme", base_url, api_key=KEY)
+async def provider(base_url: str) -> AsyncIterator[HttpProvider]:
+    provider = openai_compatible("acme", base_url, api_key=KEY)
     yield provider
     await provider.aclose()

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from making import openai_compatible
 
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Delta, Parameters, Usage
@@ -29,8 +30,8 @@ from send2llm.domain.errors import (
     StreamBroken,
 )
 from send2llm.domain.message import Message, TextPart
-from send2llm.infrastructure.providers import openai_stream
-from send2llm.infrastructure.providers.openai_compatible import LARGEST_REPLY, OpenAICompatibleProvider
+from send2llm.infrastructure.providers import streams
+from send2llm.infrastructure.providers.http_provider import LARGEST_REPLY, HttpProvider
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.testing.openai_server import (
     DONE,
@@ -50,7 +51,7 @@ HI = [Message("user", (TextPart("Hi"),))]
 CALL = ProviderCall("some-model", HI, Parameters(), UUID(int=1))
 
 
-async def streamed(provider: OpenAICompatibleProvider, call: ProviderCall = CALL) -> list[Sequence[Delta]]:
+async def streamed(provider: HttpProvider, call: ProviderCall = CALL) -> list[Sequence[Delta]]:
     return [batch async for batch in provider.stream(call)]
 
 
@@ -61,7 +62,7 @@ def text_of(batches: list[Sequence[Delta]]) -> str:
 # What is sent
 
 
-async def test_a_call_is_sent_as_the_sdk_would(server: FakeOpenAIServer, provider: OpenAICompatibleProvider) -> None:
+async def test_a_call_is_sent_as_the_sdk_would(server: FakeOpenAIServer, provider: HttpProvider) -> None:
     parameters = Parameters(temperature=0, extras={"top_k": 4})
 
     await provider.complete(ProviderCall("some-model", HI, parameters, UUID(int=1)))
@@ -82,7 +83,7 @@ async def test_a_call_is_sent_as_the_sdk_would(server: FakeOpenAIServer, provide
     assert request.headers["host"].startswith("127.0.0.1:")
 
 
-async def test_a_stream_always_asks_for_its_usage(server: FakeOpenAIServer, provider: OpenAICompatibleProvider) -> None:
+async def test_a_stream_always_asks_for_its_usage(server: FakeOpenAIServer, provider: HttpProvider) -> None:
     await streamed(provider)
 
     assert server.requests[0].json["stream"] is True
@@ -90,7 +91,7 @@ async def test_a_stream_always_asks_for_its_usage(server: FakeOpenAIServer, prov
 
 
 async def test_what_a_server_needs_can_be_configured(server: FakeOpenAIServer, base_url: str) -> None:
-    provider = OpenAICompatibleProvider(
+    provider = openai_compatible(
         "azure",
         f"{base_url}/deployments/x/?api-version=2026-01-01",
         headers={"API-Key": "azure-key-1", "User-Agent": "mine"},
@@ -109,7 +110,7 @@ async def test_what_a_server_needs_can_be_configured(server: FakeOpenAIServer, b
     assert "stream_options" not in request.json
 
 
-async def test_large_requests_are_sent_whole(server: FakeOpenAIServer, provider: OpenAICompatibleProvider) -> None:
+async def test_large_requests_are_sent_whole(server: FakeOpenAIServer, provider: HttpProvider) -> None:
     text = "x" * 3_000_000
 
     await provider.complete(ProviderCall("m", [Message("user", (TextPart(text),))], Parameters(), UUID(int=1)))
@@ -119,7 +120,7 @@ async def test_large_requests_are_sent_whole(server: FakeOpenAIServer, provider:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_connections_are_used_again(base_url: str, stream: bool) -> None:
-    provider = OpenAICompatibleProvider("acme", base_url)
+    provider = openai_compatible("acme", base_url)
     session = provider._transport
     for _ in range(5):
         await (streamed(provider) if stream else provider.complete(CALL))
@@ -132,7 +133,7 @@ async def test_connections_are_used_again(base_url: str, stream: bool) -> None:
 # What comes back
 
 
-async def test_a_reply_keeps_its_bytes(server: FakeOpenAIServer, provider: OpenAICompatibleProvider) -> None:
+async def test_a_reply_keeps_its_bytes(server: FakeOpenAIServer, provider: HttpProvider) -> None:
     reply = Reply.of("Grüße", reasoning_content="hm")
     server.script(reply)
 
@@ -145,7 +146,7 @@ async def test_a_reply_keeps_its_bytes(server: FakeOpenAIServer, provider: OpenA
 
 
 async def test_events_keep_their_bytes_except_comments_and_the_end_mark(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider
+    server: FakeOpenAIServer, provider: HttpProvider
 ) -> None:
     events = [event(body) for body in completion_chunks("one two")]
     pieces = [b": PROCESSING\n\n", b"retry: 3\n\n", *events[:2], b":\n\n", *events[2:], DONE]
@@ -159,7 +160,7 @@ async def test_events_keep_their_bytes_except_comments_and_the_end_mark(
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 async def test_events_and_characters_may_come_in_any_pieces(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider, size: int
+    server: FakeOpenAIServer, provider: HttpProvider, size: int
 ) -> None:
     whole = b"".join(
         event(body).replace(b"\n", b"\r\n") for body in completion_chunks("añb \N{SNOWMAN} \N{PILE OF POO}")
@@ -170,7 +171,7 @@ async def test_events_and_characters_may_come_in_any_pieces(
     assert text_of(await streamed(provider)) == "añb \N{SNOWMAN} \N{PILE OF POO}"
 
 
-async def test_a_reported_cost_is_kept(server: FakeOpenAIServer, provider: OpenAICompatibleProvider) -> None:
+async def test_a_reported_cost_is_kept(server: FakeOpenAIServer, provider: HttpProvider) -> None:
     usage = {**USAGE, "cost": 0.00014}
     server.script(Reply.of(usage=usage), StreamReply.of(usage=usage))
     builder = CompletionBuilder()
@@ -184,7 +185,7 @@ async def test_a_reported_cost_is_kept(server: FakeOpenAIServer, provider: OpenA
 
 
 async def test_a_server_that_does_not_stream_gives_its_answer_at_once(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider
+    server: FakeOpenAIServer, provider: HttpProvider
 ) -> None:
     server.script(Reply.of("All at once", usage=USAGE))
 
@@ -195,25 +196,23 @@ async def test_a_server_that_does_not_stream_gives_its_answer_at_once(
 
 
 async def test_a_stream_without_end_mark_is_whole_when_its_answers_are(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider
+    server: FakeOpenAIServer, provider: HttpProvider
 ) -> None:
     server.script(StreamReply.of("fine", done=False))
 
     assert text_of(await streamed(provider)) == "fine"
 
 
-async def test_an_end_mark_without_blank_line_is_an_end_mark(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider
-) -> None:
+async def test_an_end_mark_without_blank_line_is_an_end_mark(server: FakeOpenAIServer, provider: HttpProvider) -> None:
     server.script(StreamReply([event(chunk(content="x")), b"data: [DONE]"]))
 
     assert text_of(await streamed(provider)) == "x"
 
 
 async def test_what_comes_after_the_end_mark_does_not_hold_up_the_end(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider, monkeypatch: pytest.MonkeyPatch
+    server: FakeOpenAIServer, provider: HttpProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai_stream, "END_OF_BODY_WAIT", 0.01)
+    monkeypatch.setattr(streams, "END_OF_BODY_WAIT", 0.01)
     server.script(StreamReply([event(chunk(content="x")), DONE, asyncio.Event()]))
 
     assert text_of(await streamed(provider)) == "x"
@@ -235,7 +234,7 @@ CONTENT = event(chunk(role="assistant", content="half"))
     ],
 )
 async def test_a_stream_that_ends_in_the_middle_is_broken(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider, reply: StreamReply
+    server: FakeOpenAIServer, provider: HttpProvider, reply: StreamReply
 ) -> None:
     server.script(reply)
 
@@ -257,7 +256,7 @@ async def test_a_stream_that_ends_in_the_middle_is_broken(
     ],
 )
 async def test_an_error_in_mid_stream_comes_after_what_was_said_before(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider, piece: bytes, kind: type[ProviderError]
+    server: FakeOpenAIServer, provider: HttpProvider, piece: bytes, kind: type[ProviderError]
 ) -> None:
     server.script(StreamReply([CONTENT + piece]))
     stream = aiter(provider.stream(CALL))
@@ -287,7 +286,7 @@ async def test_an_error_in_mid_stream_comes_after_what_was_said_before(
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_is_no_answer_is_an_error(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider, reply: Reply, kind: type[ProviderError], stream: bool
+    server: FakeOpenAIServer, provider: HttpProvider, reply: Reply, kind: type[ProviderError], stream: bool
 ) -> None:
     server.script(reply)
 
@@ -300,7 +299,7 @@ async def test_what_is_no_answer_is_an_error(
 
 
 async def test_a_reply_that_unpacks_to_more_than_the_service_can_bear(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider
+    server: FakeOpenAIServer, provider: HttpProvider
 ) -> None:
     answer = b'{"choices": [{"message": {"role": "assistant", "content": "' + b"x" * LARGEST_REPLY + b'"}}]}'
     server.script(Reply(gzip.compress(answer, 1), headers={"content-encoding": "gzip"}))
@@ -312,7 +311,7 @@ async def test_a_reply_that_unpacks_to_more_than_the_service_can_bear(
 async def test_a_list_of_models_may_have_other_shapes() -> None:
     bodies = iter([b'{"data": [{"id": "a"}, {"x": 1}]}', b'[{"id": "b"}]', b'{"models": [{"id": "c"}]}', b"{}", b"no"])
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=next(bodies)))
-    provider = OpenAICompatibleProvider("acme", "http://test/v1", transport)
+    provider = openai_compatible("acme", "http://test/v1", transport)
 
     assert [await provider.models() for _ in range(4)] == [["a"], ["b"], ["c"], []]
     with pytest.raises(MalformedReply):
@@ -325,7 +324,7 @@ async def test_a_list_of_models_may_have_other_shapes() -> None:
 async def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    provider = OpenAICompatibleProvider("acme", f"http://127.0.0.1:{port}/v1", api_key=KEY)
+    provider = openai_compatible("acme", f"http://127.0.0.1:{port}/v1", api_key=KEY)
 
     for ask in (provider.complete(CALL), streamed(provider), provider.models()):
         with pytest.raises(ConnectionFailed, match="check its base_url") as caught:
@@ -339,7 +338,7 @@ async def test_a_connection_that_takes_too_long() -> None:
         assert request.extensions["timeout"] == {"connect": 1.5, "read": None, "write": None, "pool": None}
         raise httpx2.ConnectTimeout("too slow", request=request)
 
-    provider = OpenAICompatibleProvider("acme", "http://test/v1", httpx2.MockTransport(refuse), connect_timeout=1.5)
+    provider = openai_compatible("acme", "http://test/v1", httpx2.MockTransport(refuse), connect_timeout=1.5)
 
     with pytest.raises(ProviderTimedOut, match=r"within 1.5 s \(connect\)"):
         await provider.complete(CALL)
@@ -358,7 +357,7 @@ async def test_a_connection_that_is_lost_before_the_answer(answer: bytes) -> Non
     dropping = await asyncio.start_server(drop, "127.0.0.1", 0)
     async with dropping:
         port = dropping.sockets[0].getsockname()[1]
-        provider = OpenAICompatibleProvider("acme", f"http://127.0.0.1:{port}/v1")
+        provider = openai_compatible("acme", f"http://127.0.0.1:{port}/v1")
         with pytest.raises(ConnectionFailed):
             await provider.complete(CALL)
         await provider.aclose()
@@ -368,7 +367,7 @@ async def test_a_connection_that_is_lost_before_the_answer(answer: bytes) -> Non
 
 
 async def test_keys_are_in_no_error_representation_or_log(
-    server: FakeOpenAIServer, provider: OpenAICompatibleProvider, caplog: pytest.LogCaptureFixture
+    server: FakeOpenAIServer, provider: HttpProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server.script(ErrorReply(401, message=f"Incorrect API key provided: {KEY}"))
@@ -377,7 +376,7 @@ async def test_keys_are_in_no_error_representation_or_log(
         await provider.complete(CALL)
 
     assert KEY not in f"{caught.value!r} {provider!r} {caplog.text}"
-    assert repr(provider) == "<OpenAICompatibleProvider acme>"
+    assert repr(provider) == "<HttpProvider acme>"
 
 
 async def test_nothing_is_left_open() -> None:
@@ -385,7 +384,7 @@ async def test_nothing_is_left_open() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         async with running(server) as base_url:
-            providers = ConfiguredProviders({"acme": OpenAICompatibleProvider("acme", base_url)})
+            providers = ConfiguredProviders({"acme": openai_compatible("acme", base_url)})
             await providers.get("acme").complete(CALL)
             stream = aiter(providers.get("acme").stream(CALL))
             await anext(stream)
@@ -397,7 +396,7 @@ async def test_nothing_is_left_open() -> None:
     assert [str(warning.message) for warning in caught] == []
 
 
-async def test_the_registry_knows_the_configured_names(provider: OpenAICompatibleProvider) -> None:
+async def test_the_registry_knows_the_configured_names(provider: HttpProvider) -> None:
     providers = ConfiguredProviders({"acme": provider})
 
     assert providers.names == ("acme",)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+from making import openai_compatible
 
 from send2llm.application.ports import Provider, ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
@@ -15,7 +16,6 @@ from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
 from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
-from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
 from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
 from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
 
@@ -90,7 +90,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         return
     server = FakeOpenAIServer(models=("fake-model",))
     async with running(server) as base_url:
-        provider = OpenAICompatibleProvider("acme", base_url)
+        provider = openai_compatible("acme", base_url)
         yield OnTheWire(server, provider)
         await provider.aclose()
 

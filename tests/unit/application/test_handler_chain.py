@@ -7,9 +7,10 @@ import pytest
 from house import House, assistant, user
 
 from send2llm.application.answer_rewriter import AnswerRewriter
-from send2llm.domain.completion import Delta, ToolCallDelta
+from send2llm.domain.completion import Answer, Completion, Delta, EmbeddingParameters, Parameters, ToolCallDelta
 from send2llm.domain.conversation_events import CompletionReceived
-from send2llm.domain.errors import InvalidRequest
+from send2llm.domain.errors import InvalidRequest, RequestRejected
+from send2llm.domain.message import ImagePart, Message, ReasoningPart, TextPart
 from send2llm.handlers import Handler
 from send2llm.testing.providers import answer
 
@@ -144,27 +145,69 @@ def test_what_is_held_back_comes_before_the_end_of_its_answer():
         ("B", 1, None),
         ("", 1, "stop"),
     ]
+    assert {delta.raw for delta in given} == {None}
 
 
-def test_a_piece_that_is_not_changed_keeps_its_bytes_and_one_that_is_takes_its_event_with_it():
-    rewriter = AnswerRewriter([lambda kind: Appending("!")])
-    batch = [Delta(text="a", raw=b"1"), Delta(text="b.", raw=b"2"), Delta(text="c", index=1, raw=b"")]
-    assert [delta.raw for delta in rewriter.pieces(batch)] == [b"1", None, None]
-    assert batch[1].text == "b."
-
-
-def test_text_with_the_end_in_one_piece_is_whole_before_the_end():
+def test_a_thought_ends_where_the_text_begins_and_a_part_where_the_next_does():
     rewriter = AnswerRewriter([lambda kind: Holding()])
-    given = deltas_of(rewriter, [Delta(text="a", finish_reason="stop", raw=b"1")])
-    assert [(delta.text, delta.finish_reason) for delta in given] == [("", None), ("A", None), ("", "stop")]
+    given = deltas_of(
+        rewriter,
+        [Delta(reasoning="a", part=0), Delta(reasoning_signature="s", part=0), Delta(text="b", part=1)],
+        [Delta(text="c", part=2), Delta(parts=(ImagePart("https://x/y.png"),), part=3), Delta(text="d", part=4)],
+        [Delta(finish_reason="stop")],
+    )
+    said = [(delta.reasoning or delta.text, delta.part) for delta in given if delta.reasoning or delta.text]
+    assert said == [("A", 0), ("B", 1), ("C", 2), ("D", 4)]
+    assert [delta.reasoning for delta in given[:4]] == ["", "", "A", ""]
+
+
+def test_what_comes_all_at_once_is_told_apart():
+    whole = Delta("a", "r", (ToolCallDelta(0, "1", "f", "x"), ToolCallDelta(1, "2", "g", "y")), "stop", reasoning="t")
+    given = deltas_of(AnswerRewriter([lambda kind: Holding()]), [replace(whole, response_id="id", role="assistant")])
+    said = "".join(
+        delta.reasoning + delta.text + delta.refusal + "".join(piece.arguments for piece in delta.tool_calls)
+        for delta in given
+    )
+    assert said == "TARXY"
+    assert (given[0].response_id, given[0].role, given[-1].finish_reason) == ("id", "assistant", "stop")
 
 
 def test_tool_calls_that_share_an_index_are_told_apart_by_their_ids():
     rewriter = AnswerRewriter([lambda kind: Holding()])
     given = deltas_of(
         rewriter,
-        [Delta(tool_calls=(ToolCallDelta(0, "1", "f", "a"),))],
-        [Delta(tool_calls=(ToolCallDelta(0, "2", "g", "b"),)), Delta(finish_reason="tool_calls")],
+        [Delta(tool_calls=(ToolCallDelta(0, "1", "f", "a"),)), Delta(tool_calls=(ToolCallDelta(0, arguments="b"),))],
+        [Delta(tool_calls=(ToolCallDelta(0, "2", "g", "c"),)), Delta(finish_reason="tool_calls")],
     )
     pieces = [(piece.id, piece.arguments) for delta in given for piece in delta.tool_calls]
-    assert pieces == [("1", ""), ("", "A"), ("2", ""), ("", "B")]
+    assert pieces == [("1", ""), ("", ""), ("", "AB"), ("2", ""), ("", "C")]
+
+
+def test_a_stream_without_an_announced_end_loses_nothing():
+    assert [delta.text for delta in deltas_of(AnswerRewriter([lambda kind: Holding()]), [Delta(text="a")])] == ["", "A"]
+
+
+def test_a_whole_answer_keeps_its_bytes_only_if_nothing_is_changed():
+    said = Completion((Answer(Message("assistant", (ReasoningPart("a."), TextPart("b"))), "stop"),), body=b"{}")
+    dots = AnswerRewriter([lambda kind: Dotless()])
+    changed = dots.whole(said)
+    assert changed.body == b""
+    assert changed.answers[0].message.parts == (ReasoningPart("a"), TextPart("b"))
+    assert dots.whole(replace(changed, body=b"{}")).body == b"{}"
+
+
+async def test_embeddings_are_made_of_every_text():
+    house = House(handlers=[Marking("a")])
+    request = {"parameters": Parameters(embedding=EmbeddingParameters())}
+    with pytest.raises(RequestRejected):  # the provider has none; what matters is what it was asked
+        await house.complete(user("one"), user("two"), **request)
+    conversation = await house.conversations.load(next(iter(house.conversation_ids())))
+    assert [message.text for message in conversation.messages] == ["one", "twoa"]
+
+
+class Dotless:
+    def feed(self, piece):
+        return piece.replace(".", "")
+
+    def end(self):
+        return ""

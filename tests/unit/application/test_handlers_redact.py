@@ -5,6 +5,7 @@ import json
 import pytest
 from house import House, assistant, user
 
+from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.conversation_events import CompletionReceived
 from send2llm.domain.errors import SensitiveData
 from send2llm.domain.message import Message, TextPart, ToolCallPart, ToolResultPart
@@ -75,6 +76,16 @@ async def test_by_its_id_a_whole_history_is_recognised_too(house):
     told = [user(f"I am {MINE}"), assistant(f"Hello {MINE}!"), user("bob@example.org")]
     await house.complete(*told, conversation_id=first.conversation_id)
     assert sent(house) == ["I am [EMAIL_1]", "Hello [EMAIL_1]!", "[EMAIL_2]"]
+
+
+async def test_going_on_from_an_earlier_answer_new_data_gets_new_placeholders(house):
+    house.provider.script(answer("Hello [EMAIL_1]!"), answer("[EMAIL_2]"))
+    first = await house.complete(user(f"I am {MINE}"))
+    after = EarlierAnswer(first.conversation_id, first.completion_id)
+    second = await house.complete(user("Tell bob@example.org"), after=after)
+    assert second.conversation_id == first.conversation_id
+    assert sent(house) == ["I am [EMAIL_1]", "Hello [EMAIL_1]!", "Tell [EMAIL_2]"]
+    assert second.completion.answers[0].message.text == "bob@example.org"
 
 
 async def test_what_was_not_answered_and_is_said_again_is_not_said_twice(house):

@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta, Usage
 from send2llm.domain.errors import MalformedReply
-from send2llm.domain.message import ForeignPart, Message, RefusalPart, TextPart, ToolCallPart
+from send2llm.domain.message import ForeignPart, Message, ReasoningPart, RefusalPart, TextPart, ToolCallPart
 from send2llm.infrastructure.formats.openai_chat import (
     is_only_usage,
     parse_reply,
@@ -66,8 +66,8 @@ def test_a_reply_in_words_of_the_domain() -> None:
 
     message = Message(
         "assistant",
-        (TextPart("Paris."), ToolCallPart("t1", "look", "{}")),
-        extras={"annotations": [{"type": "url_citation"}], "reasoning_content": "France, so"},
+        (ReasoningPart("France, so"), TextPart("Paris."), ToolCallPart("t1", "look", "{}")),
+        extras={"annotations": [{"type": "url_citation"}]},
     )
     assert completion == Completion(
         answers=(Answer(message, "stop"),),
@@ -208,12 +208,14 @@ def test_a_reported_cost_is_exact(cost: bytes, amount: Decimal | None) -> None:
 
 def test_an_event_in_words_of_the_domain() -> None:
     assert read(chunk(role="assistant", content=""), b"raw") == [
-        Delta(role="assistant", response_id="c1", response_model="gpt-x", raw=b"raw")
+        Delta(role="assistant", response_id="c1", response_model="gpt-x", raw=b"raw", format="openai")
     ]
     assert read(chunk(content="Par"))[0].text == "Par"
     assert read(chunk(finish_reason="stop"))[0].finish_reason == "stop"
     assert read(chunk(refusal="No"))[0].refusal == "No"
-    assert read(chunk(reasoning_content="Hm", content=None))[0].extras == {"reasoning_content": "Hm"}
+    assert read(chunk(reasoning_content="Hm", content=None))[0].reasoning == "Hm"
+    thought = read(chunk(reasoning="Hm", content=None))[0]
+    assert (thought.reasoning, thought.part_extras) == ("Hm", {"field": "reasoning"})
 
 
 def test_pieces_of_tool_calls() -> None:
@@ -318,7 +320,8 @@ def test_a_written_reply_is_read_as_it_was() -> None:
         Delta(text="ä\n\u2028"),
         Delta(refusal="No", index=1),
         Delta(tool_calls=(ToolCallDelta(0, "t1", "look"), ToolCallDelta(1, arguments="{}", extras={"x": 1}))),
-        Delta(extras={"reasoning_content": "hm"}),
+        Delta(reasoning="hm"),
+        Delta(extras={"x_mood": "good"}),
         Delta(finish_reason="length"),
         Delta(usage=Usage(3, 2, cache_read_input_tokens=1)),
     ],
@@ -328,14 +331,17 @@ def test_a_written_event_is_what_the_sdk_expects_and_reads_as_it_was(delta: Delt
     data = event.removeprefix(b"data: ").removesuffix(b"\n\n")
 
     ChatCompletionChunk.model_validate_json(data)
-    delta.response_id, delta.response_model, delta.raw = "r1", "m", b""
+    delta.response_id, delta.response_model, delta.raw, delta.format = "r1", "m", b"", "openai"
     assert read_chunk(parse_reply(data), data, b"") == [delta]
     assert event.count(b"\n") == 2
 
 
 def test_a_piece_of_a_custom_tool_call_is_read_as_it_was() -> None:
     delta = Delta(
-        tool_calls=(ToolCallDelta(0, "t1", "run", "ls", extras={"type": "custom"}),), response_id="r", raw=b""
+        tool_calls=(ToolCallDelta(0, "t1", "run", "ls", extras={"type": "custom"}),),
+        response_id="r",
+        raw=b"",
+        format="openai",
     )
     data = write_chunk(delta, response_id="r", model="", created=1).removeprefix(b"data: ").removesuffix(b"\n\n")
 

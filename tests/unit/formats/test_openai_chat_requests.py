@@ -340,8 +340,8 @@ def test_a_stream_asks_for_usage_unless_the_server_refuses_to_be_asked() -> None
 
 
 def test_extras_stay_within_their_format() -> None:
-    parameters = Parameters(temperature=1, format="anthropic", extras={"thinking": {"type": "enabled"}})
-    message = Message("user", (TextPart("hi", extras={"cache_control": {}}),), extras={"x": 1})
+    parameters = Parameters(temperature=1, format="gemini")
+    message = Message("user", (TextPart("hi", extras={"cache_control": {}}),), extras={"x": 1}, format="anthropic")
 
     assert write_request("m", [message], parameters) == {
         "model": "m",
@@ -350,10 +350,17 @@ def test_extras_stay_within_their_format() -> None:
     }
 
 
+def test_fields_of_another_format_that_matter_are_refused_by_name() -> None:
+    parameters = Parameters(format="anthropic", extras={"thinking": {"type": "enabled"}})
+
+    with pytest.raises(RequestRejected, match="'thinking' of Anthropic's messages cannot be said in OpenAI's chat"):
+        write_request("m", [Message("user", (TextPart("hi"),))], parameters)
+
+
 def test_parts_of_another_format_are_refused_not_dropped() -> None:
     message = Message("user", (ForeignPart("anthropic", {"type": "document"}),))
 
-    with pytest.raises(RequestRejected, match="anthropic's format"):
+    with pytest.raises(RequestRejected, match="'document' of Anthropic's messages"):
         write_messages([message])
 
 

@@ -18,7 +18,7 @@ class Nobody:
     def __init__(self, said: Sequence[Message] = ()) -> None:
         self._said = said
 
-    async def said(self, conversation_id: UUID) -> Sequence[Message]:
+    async def said(self, conversation_id: UUID, up_to: UUID | None) -> Sequence[Message]:
         return self._said
 
     async def template(self, name: str, version: int | None) -> TemplateVersionAdded:

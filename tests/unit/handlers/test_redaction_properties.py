@@ -38,7 +38,7 @@ FILLING = st.one_of(
 )
 TEXTS = st.lists(st.one_of(PERSONAL, FILLING), max_size=12).map("".join)
 APART = st.lists(PERSONAL, max_size=6).map(", ".join)
-"""Glued together, two values may share a middle: given back they are the same, and yet not always hidden the same way."""
+"""Glued together, two values may share a middle: given back they are right, and yet not always hidden the same."""
 CONVERSATIONS = st.lists(
     st.tuples(st.sampled_from(["user", "system", "assistant", "tool"]), TEXTS), min_size=1, max_size=5
 )

@@ -1,13 +1,13 @@
 """The most that a request can cost, and the longest answer that an amount pays for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from typing import Self
 
 from send2llm.domain.completion import Parameters, Usage
 from send2llm.domain.errors import CannotBound
-from send2llm.domain.message import ForeignPart, Message
+from send2llm.domain.message import ForeignPart, JsonObject, Message
 from send2llm.domain.money import PICO_DOLLAR, ZERO, Price, Rate
 from send2llm.domain.upper_bound.allowances import ANY_MODEL, Allowances
 from send2llm.domain.upper_bound.input_tokens import most_input_tokens
@@ -194,13 +194,19 @@ def is_flat(price: Price) -> bool:
 
 
 def _is_cached_for_long(messages: Iterable[Message], parameters: Parameters) -> bool:
-    if is_cached_for_long(parameters.extras) or any(is_cached_for_long(tool) for tool in parameters.tools):
+    if is_cached_for_long(parameters.extras) or any(map(_is_tool_cached_for_long, parameters.tools)):
         return True
     for message in messages:
         if message.extras and is_cached_for_long(message.extras):
             return True
         for part in message.parts:
-            extras = part.body if isinstance(part, ForeignPart) else part.extras
+            extras = part.body if isinstance(part, ForeignPart) else getattr(part, "extras", None)
             if extras and is_cached_for_long(extras):
                 return True
     return False
+
+
+def _is_tool_cached_for_long(tool: JsonObject) -> bool:
+    return is_cached_for_long(tool) or any(
+        is_cached_for_long(further) for further in tool.values() if isinstance(further, Mapping)
+    )

@@ -6,10 +6,12 @@ from typing import assert_never
 from send2llm.domain.completion import Parameters
 from send2llm.domain.message import (
     ContentPart,
+    EmbeddingPart,
     ForeignPart,
     ImagePart,
     JsonObject,
     Message,
+    ReasoningPart,
     RefusalPart,
     TextPart,
     ToolCallPart,
@@ -93,6 +95,11 @@ def _part_tokens(part: ContentPart, allowances: Allowances) -> int:
             # Each result can become a message of its own.
             returned = most_text_tokens(id_) + most_quoted_tokens(content)
             return TOKENS_PER_MESSAGE + TOKENS_PER_TOOL_CALL + returned + _extras_tokens(extras)
+        case ReasoningPart(text=text, signature=signature, extras=extras):
+            # What is only ciphertext is longer than the thought in it.
+            return most_text_tokens(text) + most_text_tokens(signature) + _extras_tokens(extras)
+        case EmbeddingPart():
+            return 0  # no model reads it
         case ForeignPart(body=body):
             require_text(part)
             return most_json_tokens(body)

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.message import (
+    EmbeddingPart,
     ForeignPart,
     ImagePart,
     Message,
+    ReasoningPart,
     RefusalPart,
     TextPart,
     ToolCallPart,
@@ -101,6 +103,10 @@ def _part_size(part: object) -> int:
             return len(text)
         case ToolCallPart(name=name, arguments=arguments):
             return len(name) + len(arguments)
+        case ReasoningPart(text=text, signature=signature):
+            return len(text) + len(signature)
+        case EmbeddingPart(vector=vector):
+            return len(vector)
         case ForeignPart(body=body):
             return len(str(body))
     return 0

@@ -54,27 +54,29 @@ class Normalise(Handler):
 
     async def on_request(self, command: SendMessage, exchange: Exchange) -> SendMessage:  # noqa: ARG002 - the contract's
         """The same request, said plainly."""
-        messages = [message for told in command.messages if (message := self._normal(told)) is not None]
+        # Of texts that are to be embedded each gets its vector.
+        drop = self._options.drop_empty and command.parameters.embedding is None
+        messages = [message for told in command.messages if (message := self._normal(told, drop)) is not None]
         if not messages:
             raise InvalidRequest("messages: all of them are empty.", param="messages")
         if len(messages) == len(command.messages) and all(map(_same, messages, command.messages)):
             return command
         return replace(command, messages=messages)
 
-    def _normal(self, message: Message) -> Message | None:
+    def _normal(self, message: Message, drop: bool) -> Message | None:
         if message.role == "assistant":
             return message
-        parts = tuple(self._normal_parts(message.parts))
-        if not parts and self._options.drop_empty:
+        parts = tuple(self._normal_parts(message.parts, drop))
+        if not parts and drop:
             return None
         return message if parts == message.parts else replace(message, parts=parts)
 
-    def _normal_parts(self, parts: Iterable[ContentPart]) -> Iterator[ContentPart]:
+    def _normal_parts(self, parts: Iterable[ContentPart], drop: bool) -> Iterator[ContentPart]:
         for part in parts:
             match part:
                 case TextPart(text=text):
                     plain = self._text(text)
-                    if plain or not self._options.drop_empty:
+                    if plain or not drop:
                         yield part if plain == text else replace(part, text=plain)
                 case ToolResultPart(content=text):
                     plain = self._text(text)

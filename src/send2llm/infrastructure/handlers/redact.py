@@ -62,7 +62,7 @@ class Redact(Handler):
 
     async def on_request(self, command: SendMessage, exchange: Exchange) -> SendMessage:
         """The request with placeholders; raises ``SensitiveData``."""
-        said = await exchange.said(command.conversation_id)
+        said = await exchange.said(command)
         messages, vault = self._redacted(command, said)
         if len(vault):
             exchange.notes[self] = vault
@@ -83,7 +83,8 @@ class Redact(Handler):
         taken = placeholders_in(said)
         if taken:
             told = command.messages
-            known = len(said) if not command.parts_only and len(told) >= len(said) else 0
+            whole = command.after is None and not command.parts_only and len(told) >= len(said)
+            known = len(said) if whole else 0
             attempts = [(said[:known], 0)] if known else []
             if len(told) <= len(said):
                 attempts.append((said[-len(told) :], len(said) - len(told)))

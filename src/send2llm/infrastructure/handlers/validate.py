@@ -13,6 +13,7 @@ from send2llm.handlers import (
     ImagePart,
     InvalidRequest,
     Message,
+    ReasoningPart,
     Role,
     SendMessage,
     TextPart,
@@ -119,7 +120,7 @@ class Validate(Handler):
 
 def _text(part: ContentPart) -> str:
     match part:
-        case TextPart(text=text):
+        case TextPart(text=text) | ReasoningPart(text=text):
             return text
         case ToolCallPart(arguments=text):
             return text

@@ -5,7 +5,8 @@ event are kept as they came, so that they can be passed on unchanged; names and 
 """
 
 import re
-from typing import NamedTuple
+
+from send2llm.infrastructure.providers.dialect import Event
 
 DEFAULT_LIMIT = 16 * 2**20
 """Bytes of one event: a picture in base64 fits, a server that never ends a line does not fill the memory."""
@@ -13,13 +14,6 @@ DEFAULT_LIMIT = 16 * 2**20
 _EVENT_END = re.compile(rb"(?>\r\n?|\n)(?>\r\n?|\n)")
 _LINE_END = re.compile(rb"\r\n?|\n")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class Event(NamedTuple):
-    """The ``data`` of an event (its lines joined by newlines), and its ``raw`` bytes, the blank line included."""
-
-    data: bytes
-    raw: bytes
 
 
 class EventTooLarge(ValueError):

@@ -11,8 +11,9 @@ from starlette.routing import Route
 from send2llm import __version__
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
+from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, templates
-from send2llm.interfaces.http.chat_completions import ChatCompletions
+from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.front import Front
 from send2llm.interfaces.http.openapi import describe_hot_routes
@@ -41,21 +42,29 @@ def create_app(service: Service) -> Front:
         app.include_router(routes.router)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
-    describe_hot_routes(app)
-    chat_completions = ChatCompletions(service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
-    hot = {"/v1/chat/completions": chat_completions, "/chat/completions": chat_completions}
-    for path, endpoint in hot.items():
+    endpoints = _endpoints(service)
+    describe_hot_routes(app, endpoints)
+    for path, endpoint in endpoints.items():
         # The front calls them past FastAPI; here they stand so that other methods are refused by name.
         app.router.routes.append(Route(path, endpoint, methods=["POST"], include_in_schema=False))
     key = service.settings.api_key
     return Front(
         app,
-        hot,
+        endpoints,
         api_key=None if key is None else key.get_secret_value(),
         max_body_bytes=service.settings.max_body_bytes,
         identifiers=service.identifiers,
         observer=service.metrics,
     )
+
+
+def _endpoints(service: Service) -> dict[str, AnswerEndpoint]:
+    """The endpoints that answer, by path."""
+    return {
+        path: AnswerEndpoint(format_, service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
+        for format_ in installed_formats()
+        for path in format_.paths
+    }
 
 
 _ADVICE = {

@@ -14,9 +14,9 @@ from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, Conve
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import views
+from send2llm.interfaces.http.answering import read_idempotency_key
 from send2llm.interfaces.http.asgi import Watch
 from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, SendMessages, StartConversation
-from send2llm.interfaces.http.chat_completions import read_idempotency_key
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.message_stream import MessageStream
 from send2llm.interfaces.http.reply_headers import reply_headers

@@ -30,6 +30,8 @@ from send2llm.domain.errors import (
     UnknownModel,
 )
 from send2llm.domain.shortfall import Shortfall
+from send2llm.infrastructure.formats.caller_format import ShownError
+from send2llm.infrastructure.formats.openai_errors import write_error
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a caller that left; nobody reads it but logs and metrics."""
@@ -100,10 +102,15 @@ class ErrorView:
                 return cls(status, type_, code, str(error), param, _headers(error), _budget(error))
         return cls(500, "server_error", "internal_error", UNEXPECTED, None, ())
 
+    @property
+    def shown(self) -> ShownError:
+        """The same for a format to write."""
+        details = {} if self.budget is None else {"budget": self.budget}
+        return ShownError(self.status, self.type, self.code, self.message, self.param, details)
+
     def openai(self) -> bytes:
         """The body in OpenAI's shape."""
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return orjson.dumps({"error": error if self.budget is None else {**error, "budget": self.budget}})
+        return write_error(self.shown)
 
     def problem(self) -> bytes:
         """The body as an RFC 9457 problem (``application/problem+json``)."""

@@ -15,6 +15,7 @@ from send2llm.application.context import Context
 from send2llm.application.patience import CallerLeft
 from send2llm.application.ports import Identifiers
 from send2llm.domain.errors import Send2LLMError
+from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.interfaces.http.asgi import (
     JSON,
     PROBLEM,
@@ -38,6 +39,16 @@ CONTEXT = "send2llm.context"
 App = Callable[[Scope, Receive, Send], Any]
 
 
+class Endpoint(Protocol):
+    """An endpoint that answers in a format of its own, also when something goes wrong."""
+
+    format: CallerFormat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the request."""
+        ...
+
+
 class RequestObserver(Protocol):
     """Whoever counts requests: ``route`` is the template, not the path, so that its values are few."""
 
@@ -52,7 +63,7 @@ class Front:
     def __init__(
         self,
         app: App,
-        hot: Mapping[str, App],
+        hot: Mapping[str, Endpoint],
         *,
         api_key: str | None,
         max_body_bytes: int,
@@ -104,8 +115,10 @@ class Front:
         view = ErrorView.of(error)
         if view.status == 401:
             logger.warning("unauthorized", path=path)
-        if path.startswith("/v1") or path in self._hot:
-            await send_answer(answer, view.status, [JSON, *view.headers], view.openai())
+        endpoint = self._hot.get(path)
+        if endpoint is not None or path.startswith("/v1"):
+            body = view.openai() if endpoint is None else endpoint.format.error(view.shown)
+            await send_answer(answer, view.status, [JSON, *view.headers], body)
         else:
             await send_answer(answer, view.status, [PROBLEM, *view.headers], view.problem())
 

@@ -32,7 +32,7 @@ def conversation_state(conversation: Conversation) -> dict[str, Any]:
 
 def conversation_with_messages(conversation: Conversation) -> dict[str, Any]:
     """A conversation with its messages in OpenAI's shape."""
-    return {**conversation_state(conversation), "messages": openai_chat.write_messages(conversation.messages)}
+    return {**conversation_state(conversation), "messages": openai_chat.write_messages(conversation.messages, "reader")}
 
 
 def conversation_summary(summary: ConversationSummary) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def answer(reply: Reply) -> dict[str, Any]:
     return {
         "conversation_id": str(reply.conversation_id),
         "completion_id": str(reply.completion_id),
-        "message": openai_chat.write_message(first.message),
+        "message": openai_chat.write_message(first.message, "reader"),
         "finish_reason": first.finish_reason,
         "usage": usage(reply.completion.usage),
         "cost_usd": None if reply.cost_usd is None else usd(reply.cost_usd),

@@ -10,6 +10,7 @@ import orjson
 from send2llm.domain.completion import Delta, ToolCallDelta
 from send2llm.domain.message import NO_EXTRAS, Role
 from send2llm.infrastructure.formats.fields import Body, WrongFieldError, an_object, optional_string, wrong
+from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT, reasoning_of
 from send2llm.infrastructure.formats.openai_chat.replies import malformed
 from send2llm.infrastructure.formats.openai_chat.usage import read_cost, read_usage, write_usage
 
@@ -46,12 +47,12 @@ def _deltas(chunk: Body, data: bytes, raw: bytes) -> list[Delta]:
             deltas.append(_delta(an_object(choice)))
         except WrongFieldError as error:
             raise error.within("choices", place) from None
-    for delta in deltas[1:]:
-        delta.raw = b""
     first = deltas[0] if deltas else Delta()
     for other in deltas[1:]:
         other.raw = b""
+        other.format = FORMAT
     first.raw = raw
+    first.format = FORMAT
     first.response_id = optional_string(chunk, "id") or ""
     first.response_model = optional_string(chunk, "model") or ""
     usage = chunk.get("usage")
@@ -94,12 +95,15 @@ def _filled(body: Body, index: int, finish_reason: str | None) -> Delta:
         delta.tool_calls = _tool_calls(tool_calls)
     unknown = {name: value for name, value in body.items() if name not in _DELTA_FIELDS and value is not None}
     if unknown:
-        delta.extras = unknown
+        for thought in reasoning_of(unknown):
+            delta.reasoning, delta.part_extras = thought.text, thought.extras or None
+        if unknown:
+            delta.extras = unknown
     return delta
 
 
 def _text_of(content: object) -> str:
-    """The text in a list of parts, as Mistral's reasoning models stream it (their reasoning is not kept)."""
+    """The text in a list of parts, as Mistral's reasoning models stream it."""
     if content is None:
         return ""
     if not isinstance(content, list):
@@ -151,28 +155,30 @@ def write_chunk(delta: Delta, *, response_id: str, model: str, created: int) -> 
 
 def is_only_usage(delta: Delta) -> bool:
     """Whether the piece is the report at the end of a stream, which only callers who asked for it get."""
-    return (delta.usage is not None or delta.reported_cost_usd is not None) and not (
-        delta.text or delta.finish_reason or delta.role or delta.tool_calls or delta.refusal or delta.extras
-    )
+    reports = delta.usage is not None or delta.reported_cost_usd is not None
+    return reports and not (delta.finish_reason or delta.role or delta.says_something)
 
 
 def _choice(delta: Delta) -> Body:
+    ours = delta.format in (FORMAT, "")
     body: dict[str, Any] = {}
     if delta.role is not None:
         body["role"] = delta.role
     if delta.text or delta.role is not None:
         body["content"] = delta.text
+    if delta.reasoning:
+        body["reasoning_content"] = delta.reasoning
     if delta.refusal:
         body["refusal"] = delta.refusal
     if delta.tool_calls:
-        body["tool_calls"] = [_written_tool_call(piece) for piece in delta.tool_calls]
-    if delta.extras:
+        body["tool_calls"] = [_written_tool_call(piece, ours=ours) for piece in delta.tool_calls]
+    if delta.extras and ours:
         body.update(delta.extras)
     return {"index": delta.index, "delta": body, "logprobs": None, "finish_reason": delta.finish_reason}
 
 
-def _written_tool_call(piece: ToolCallDelta) -> Body:
-    custom = piece.extras.get("type") == "custom"
+def _written_tool_call(piece: ToolCallDelta, *, ours: bool) -> Body:
+    custom = ours and piece.extras.get("type") == "custom"
     key, text = ("custom", "input") if custom else ("function", "arguments")
     function = {text: piece.arguments}
     body: dict[str, Any] = {"index": piece.index}
@@ -180,4 +186,4 @@ def _written_tool_call(piece: ToolCallDelta) -> Body:
         body |= {"id": piece.id, "type": key}
     if piece.name:
         function["name"] = piece.name
-    return {**body, key: function, **piece.extras}
+    return {**body, key: function, **(piece.extras if ours else {})}

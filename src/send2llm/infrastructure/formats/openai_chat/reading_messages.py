@@ -9,6 +9,7 @@ from send2llm.domain.message import (
     ForeignPart,
     ImagePart,
     Message,
+    ReasoningPart,
     RefusalPart,
     Role,
     TextPart,
@@ -35,6 +36,8 @@ LEGACY_ROLE = "function"
 
 _PLAIN_FIELDS = frozenset({"role", "content", "name"})
 _ASSISTANT_FIELDS = frozenset({"role", "content", "name", "refusal", "tool_calls"})
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+"""Where servers put what the model thought: DeepSeek, xAI, Qwen, Moonshot; Groq, OpenRouter, Cerebras, newer vLLM."""
 _TOOL_FIELDS = frozenset({"role", "content", "name", "tool_call_id"})
 _TEXT_FIELDS = frozenset({"type", "text"})
 _IMAGE_FIELDS = frozenset({"type", "image_url"})
@@ -78,14 +81,27 @@ def read_assistant(body: Body) -> Message:
     """What a model said, in a request or in a reply; raises ``WrongFieldError``."""
     content = body.get("content")
     parts = () if content is None else _content(content)
+    extras = unknown_fields(body, _ASSISTANT_FIELDS)
+    if extras:
+        parts = (*reasoning_of(extras), *parts)
     refusal = optional_string(body, "refusal")
     if refusal is not None:
         parts += (RefusalPart(refusal),)
     tool_calls = optional_list(body, "tool_calls")
     if tool_calls:
         parts += tuple(_tool_call(call, index) for index, call in enumerate(tool_calls))
-    extras = unknown_fields(body, _ASSISTANT_FIELDS) or NO_EXTRAS
-    return Message("assistant", parts, optional_string(body, "name"), extras)
+    return Message("assistant", parts, optional_string(body, "name"), extras or NO_EXTRAS)
+
+
+def reasoning_of(extras: Body) -> tuple[ReasoningPart, ...]:
+    """Take the thought out of a message's further fields; the name of its field stays with it, if it is unusual."""
+    for field in REASONING_FIELDS:
+        text = extras.get(field)
+        if isinstance(text, str):
+            del extras[field]
+            usual = field == REASONING_FIELDS[0]
+            return (ReasoningPart(text, extras=NO_EXTRAS if usual else {"field": field}),)
+    return ()
 
 
 def _tool(body: Body, tool_call_id: str, extras: Body) -> Message:

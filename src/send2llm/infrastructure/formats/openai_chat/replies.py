@@ -102,6 +102,6 @@ def write_reply(
 
 
 def _choice(answer: Answer, index: int) -> Body:
-    message = write_message(answer.message)
+    message = write_message(answer.message, "caller")
     message.setdefault("refusal", None)  # the SDKs' models have both fields in every answer
     return {"index": index, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}

@@ -22,9 +22,16 @@ from send2llm.infrastructure.formats.fields import (
     optional_list,
     optional_number,
     optional_object,
+    optional_string,
     required_string,
     unknown_fields,
     wrong,
+)
+from send2llm.infrastructure.formats.foreign import (
+    FOREIGN_TOOL,
+    cannot_say,
+    refuse_foreign_fields,
+    without_other_formats,
 )
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT, read_message
 from send2llm.infrastructure.formats.openai_chat.writing_messages import write_messages
@@ -49,8 +56,14 @@ _KNOWN = frozenset(
         "tools",
         "tool_choice",
         "response_format",
+        "frequency_penalty",
+        "presence_penalty",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "top_k",
     }
 )
+_SAME_NAMES = ("top_k", "frequency_penalty", "presence_penalty", "parallel_tool_calls", "reasoning_effort")
 _PLAIN = frozenset({"model", "messages", "stream"})
 _INCLUDE_USAGE = frozenset({"include_usage"})
 
@@ -117,6 +130,13 @@ def _parameters(body: Body, stream_options: Body) -> Parameters:
         response_format=optional_object(body, "response_format"),
         format=FORMAT,
         extras=extras or NO_EXTRAS,
+        top_k=optional_integer(body, "top_k"),
+        frequency_penalty=optional_number(body, "frequency_penalty"),
+        presence_penalty=optional_number(body, "presence_penalty"),
+        parallel_tool_calls=None
+        if body.get("parallel_tool_calls") is None
+        else optional_boolean(body, "parallel_tool_calls"),
+        reasoning_effort=optional_string(body, "reasoning_effort"),
     )
 
 
@@ -178,7 +198,9 @@ def write_request(
     ``output_limit`` is the field for a limit which did not come with a spelling of its own.
     """
     ours = parameters.format == FORMAT
-    body: Body = {"model": model, "messages": write_messages(messages, extras=ours)}
+    if not ours:
+        refuse_foreign_fields(parameters, FORMAT)
+    body: Body = {"model": model, "messages": write_messages(messages)}
     extras = parameters.extras if ours else NO_EXTRAS
     if extras:
         body.update(extras)
@@ -196,8 +218,12 @@ def write_request(
         body["seed"] = parameters.seed
     if parameters.choices != 1:
         body["n"] = parameters.choices
+    for name in _SAME_NAMES:
+        value = getattr(parameters, name)
+        if value is not None:
+            body[name] = value
     if parameters.tools:
-        body["tools"] = list(parameters.tools)
+        body["tools"] = [_tool(tool) for tool in parameters.tools]
     if parameters.tool_choice is not None:
         body["tool_choice"] = parameters.tool_choice
     if parameters.response_format is not None:
@@ -210,6 +236,15 @@ def write_request(
         if options:
             body["stream_options"] = options
     return body
+
+
+def _tool(tool: JsonObject) -> JsonObject:
+    if tool.get("type") == FOREIGN_TOOL:
+        if tool.get("format") != FORMAT:
+            raise cannot_say(f"tools (a tool of type {tool['body'].get('type')!r})", FORMAT, source=tool["format"])
+        foreign: JsonObject = tool["body"]
+        return foreign
+    return without_other_formats(tool, FORMAT)
 
 
 def _write_output_limit(body: Body, limit: int, default: OutputLimitField) -> None:

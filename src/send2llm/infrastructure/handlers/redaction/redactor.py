@@ -6,6 +6,7 @@ from dataclasses import replace
 from send2llm.handlers import (
     ContentPart,
     Message,
+    ReasoningPart,
     RefusalPart,
     SensitiveData,
     TextPart,
@@ -88,6 +89,8 @@ def _with_text(part: ContentPart, change: Callable[..., str]) -> ContentPart:
             return part if (new := change(text, in_json=True)) == text else replace(part, arguments=new)
         case RefusalPart(refusal=text):
             return part if (new := change(text)) == text else replace(part, refusal=new)
+        case ReasoningPart(text=text):
+            return part if (new := change(text)) == text else replace(part, text=new)
     return part
 
 

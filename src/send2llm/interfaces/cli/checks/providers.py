@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
+from send2llm.application.ports import Provider
+from send2llm.bootstrap import provider_config
 from send2llm.domain.errors import AuthenticationFailed, ModelNotAvailable, PermissionDenied, ProviderError
+from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.http_client import http_transport
-from send2llm.infrastructure.providers.openai_compatible import OpenAICompatibleProvider
 from send2llm.interfaces.cli.checks import Finding
 from send2llm.settings import ProviderSettings, Settings
 
@@ -27,17 +29,7 @@ async def _ask_all(settings: Settings) -> Sequence[Finding]:
     try:
         return await asyncio.gather(
             *(
-                _ask(
-                    OpenAICompatibleProvider(
-                        name,
-                        provider.base_url,
-                        transport,
-                        api_key=provider.api_key.get_secret_value() if provider.api_key else None,
-                        headers=provider.headers,
-                        connect_timeout=settings.timeouts.connect,
-                    ),
-                    provider,
-                )
+                _ask(make_provider(provider.format, provider_config(name, provider, settings, transport)), provider)
                 for name, provider in settings.providers.items()
             )
         )
@@ -45,7 +37,7 @@ async def _ask_all(settings: Settings) -> Sequence[Finding]:
         await transport.aclose()
 
 
-async def _ask(provider: OpenAICompatibleProvider, configured: ProviderSettings) -> Finding:
+async def _ask(provider: Provider, configured: ProviderSettings) -> Finding:
     name = f"provider {provider.name}"
     place = f"providers.{provider.name}"
     try:

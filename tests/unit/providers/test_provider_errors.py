@@ -18,14 +18,14 @@ from send2llm.domain.errors import (
     RateLimited,
     RequestRejected,
 )
-from send2llm.infrastructure.providers.openai_errors import OpenAIErrors
+from send2llm.infrastructure.providers.provider_errors import ProviderErrors
 
 KEY = "sk-live-0123456789abcdef"
 
 
 def error(status: int, body: Any = b"", headers: dict[str, str] | None = None) -> ProviderError:
     encoded = body if isinstance(body, bytes) else orjson.dumps(body)
-    return OpenAIErrors("acme", [KEY]).from_reply(status, httpx2.Headers(headers or {}), encoded)
+    return ProviderErrors("acme", [KEY]).from_reply(status, httpx2.Headers(headers or {}), encoded)
 
 
 def openai(message: str, code: str | None = None, type: str | None = None) -> dict[str, Any]:  # noqa: A002 - the field
@@ -184,7 +184,7 @@ def test_a_redirect_names_its_remedy() -> None:
     ],
 )
 def test_errors_inside_a_good_reply_are_errors(message: Any, kind: type[ProviderError], status: int) -> None:
-    found = OpenAIErrors("acme").from_event(message, httpx2.Headers())
+    found = ProviderErrors("acme").from_event(message, httpx2.Headers())
 
     assert (type(found), found.status) == (kind, status)
 
@@ -216,7 +216,7 @@ def test_words_that_begin_like_keys_are_no_keys() -> None:
 
 @pytest.mark.parametrize("stand_in", ["", "none", "local", "x"])
 def test_stand_ins_for_keys_do_not_garble_messages(stand_in: str) -> None:
-    found = OpenAIErrors("acme", [stand_in]).from_reply(400, httpx2.Headers(), b"none of the local boxes")
+    found = ProviderErrors("acme", [stand_in]).from_reply(400, httpx2.Headers(), b"none of the local boxes")
 
     assert "none of the local boxes" in str(found)
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_repeated_has_no_wait() -> None:
 def test_a_key_of_any_look_is_never_told(secret: str) -> None:
     body = orjson.dumps({"error": {"message": f"That {secret} was wrong."}})
 
-    told = str(OpenAIErrors("acme", [secret]).from_reply(400, httpx2.Headers(), body))
+    told = str(ProviderErrors("acme", [secret]).from_reply(400, httpx2.Headers(), body))
 
     assert secret not in told
     assert "was wrong" in told

@@ -1,6 +1,6 @@
-"""Errors of OpenAI-compatible providers, mapped to the error tree.
+"""Errors of providers, mapped to the error tree.
 
-The codes are OpenAI's (https://platform.openai.com/docs/guides/error-codes); many servers have no codes but words
+Most codes are OpenAI's (https://platform.openai.com/docs/guides/error-codes); many servers have no codes but words
 of their own for the same things, which are recognised where a different remedy depends on it.
 """
 
@@ -116,11 +116,15 @@ _HINTS: Mapping[Kind, str] = {
 _SOMEBODYS_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai)[-_][\w\-*.]{8,}|\bAIza[\w\-]{20,}|\bBearer +\S+")
 
 
-class OpenAIErrors:
-    """Makes errors of one provider: ``secrets`` are replaced in whatever the provider says."""
+class ProviderErrors:
+    """Makes errors of one provider: ``secrets`` are replaced in whatever the provider says.
 
-    def __init__(self, name: str, secrets: Sequence[str] = ()) -> None:
+    ``kinds`` are codes of its own.
+    """
+
+    def __init__(self, name: str, secrets: Sequence[str] = (), kinds: Mapping[str, Kind] | None = None) -> None:
         self._name = name
+        self._kinds = {**_BY_CODE, **kinds} if kinds else _BY_CODE
         # Replacing "none", "local" and other stand-ins for a key would only garble messages.
         self._secrets = [secret for secret in secrets if len(secret) >= 8]
 
@@ -134,14 +138,14 @@ class OpenAIErrors:
                 status=status,
             )
         error = read_error_body(body)
-        return self._error(error, status, headers, _kind(error, status))
+        return self._error(error, status, headers, self._kind(error, status))
 
     def from_event(self, error: object, headers: Mapping[str, str]) -> ProviderError:
         """The error that an ``error`` object inside a reply or stream with status 200 means."""
         read = read_error({"error": error})
         typed = (_BY_TYPE[code] for code in sorted(read.codes) if code in _BY_TYPE)
         status = read.status or next(typed, 500)
-        inside = self._error(read, status, headers, _kind(read, status))
+        inside = self._error(read, status, headers, self._kind(read, status))
         inside.may_be_charged = True  # it had begun to answer
         return inside
 
@@ -162,17 +166,16 @@ class OpenAIErrors:
             text = text.replace(secret, "[key]")
         return _SOMEBODYS_KEY.sub("[key]", text)
 
-
-def _kind(error: ErrorBody, status: int) -> Kind:
-    for code in sorted(error.codes):
-        if code in _BY_CODE:
-            return _BY_CODE[code]
-    if status != 429:  # what is said there is about limits in any case, which some servers call context limits
-        for words, kind in _BY_WORDS:
-            if words.search(error.message):
-                return kind
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if status == 404:
-        return ModelNotAvailable
-    return Overloaded if status >= 500 else RequestRejected
+    def _kind(self, error: ErrorBody, status: int) -> Kind:
+        for code in sorted(error.codes):
+            if code in self._kinds:
+                return self._kinds[code]
+        if status != 429:  # what is said there is about limits in any case, which some servers call context limits
+            for words, kind in _BY_WORDS:
+                if words.search(error.message):
+                    return kind
+        if status in _BY_STATUS:
+            return _BY_STATUS[status]
+        if status == 404:
+            return ModelNotAvailable
+        return Overloaded if status >= 500 else RequestRejected

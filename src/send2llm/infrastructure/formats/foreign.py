@@ -1,0 +1,105 @@
+"""What one wire format says and another cannot: carried for its own format, or refused by name; never lost in silence.
+
+Fields that Send2LLM does not know stay with the message or the parameters that they came in (``extras``), under the
+name of their format. A provider of that format gets them back. For one of another format they are harmless when they
+say nothing about the answer (who asks, what to log, how to cache); else the call is refused before it is made.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from send2llm.domain.completion import Parameters
+from send2llm.domain.errors import RequestRejected
+from send2llm.domain.message import ForeignPart, JsonObject
+from send2llm.infrastructure.formats.fields import Body
+
+FORMATS: Mapping[str, str] = {
+    "openai": "OpenAI's chat completions",
+    "responses": "OpenAI's responses",
+    "anthropic": "Anthropic's messages",
+    "gemini": "Google's Gemini",
+    "bedrock": "Amazon Bedrock's Converse",
+    "mistral": "Mistral's chat completions",
+    "cohere": "Cohere's chat",
+    "ollama": "Ollama's chat",
+}
+"""What the wire formats are called, by the names that they have in the domain."""
+
+FOREIGN_TOOL = "foreign"
+"""The type of a tool that only its own ``format`` knows; its ``body`` is the tool as it came."""
+
+HARMLESS: Mapping[str, frozenset[str]] = {
+    "openai": frozenset(
+        {
+            "max_tokens", "max_completion_tokens", "n", "stop", "stream_options",  # spellings of what is known
+            "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier",
+            "service_tier", "store", "user", "verbosity",
+        }
+    ),
+}  # fmt: skip
+"""Fields of requests, by format, without which another format says the same."""
+
+
+def refuse_foreign_fields(parameters: Parameters, target: str) -> None:
+    """Raise ``RequestRejected`` for a field that a provider of the format ``target`` would never get to know."""
+    if not parameters.extras or parameters.format == target:
+        return
+    harmless = HARMLESS.get(parameters.format, frozenset())
+    for name in parameters.extras:
+        if name not in harmless:
+            raise cannot_say(name, target, source=parameters.format)
+
+
+def refuse_fields(parameters: Parameters, target: str, *names: str) -> None:
+    """Raise ``RequestRejected`` for one of the known parameters ``names`` that is set, and that ``target`` lacks."""
+    for name in names:
+        value = getattr(parameters, name)
+        if value is not None and value != () and not (name == "choices" and value == 1):
+            raise cannot_say(_SPELLINGS.get(name, name), target)
+
+
+_SPELLINGS = {"choices": "n", "max_output_tokens": "max_tokens"}
+
+
+def cannot_say(field: str, target: str, *, source: str | None = None) -> RequestRejected:
+    """The error for a ``field`` that the format ``target`` has no word for."""
+    of = f" of {FORMATS.get(source, source)}" if source else ""
+    return RequestRejected(
+        f"The field {field[:80]!r}{of} cannot be said in {FORMATS.get(target, target)}. Leave it out, send the request "
+        f"to a provider whose format has it, or have the operator put it into leave_out of this provider."
+    )
+
+
+def refuse_foreign_part(part: object, target: str) -> RequestRejected:
+    """The error for a content part that ``target`` cannot carry."""
+    if isinstance(part, ForeignPart):
+        kind = f"a part of type {str(part.body.get('type', '?'))[:80]!r} of {FORMATS.get(part.format, part.format)}"
+    else:
+        kind = f"a part of type {getattr(part, 'type', '?')!r}"
+    return RequestRejected(
+        f"The conversation holds {kind}, which cannot be said in {FORMATS.get(target, target)}. Send it to a provider "
+        "whose format has it, or leave the part out."
+    )
+
+
+def tools_for(parameters: Parameters, target: str) -> Iterable[tuple[JsonObject, JsonObject]]:
+    """The function tools with the further fields that they have for ``target``; raises ``RequestRejected`` for others.
+
+    A tool that is known to ``target`` only comes as ``({}, body)``.
+    """
+    for tool in parameters.tools:
+        if tool.get("type") == FOREIGN_TOOL:
+            if tool.get("format") != target:
+                kind = f"{FORMATS.get(tool['format'], tool['format'])}, of type {tool['body'].get('type')!r},"
+                raise cannot_say(f"tools (a tool of {kind})", target)
+            yield {}, tool["body"]
+        elif tool.get("type", "function") == "function":
+            yield tool.get("function", {}), tool.get(target, {})
+        elif parameters.format == target:
+            yield {}, tool
+        else:
+            raise cannot_say(f"tools (a tool of type {tool.get('type')!r})", target)
+
+
+def without_other_formats(tool: JsonObject, target: str) -> Body:
+    """A tool in OpenAI's shape without the objects that belong to other formats."""
+    return {name: value for name, value in tool.items() if name == target or name not in FORMATS}
