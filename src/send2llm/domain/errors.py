@@ -363,7 +363,7 @@ class HoldAlreadyTaken(Conflict):
 class TemplateIsRetired(Conflict):
     """The prompt template was retired: no request can use it, and it gets no further versions."""
 
-    code = "template_is_retired"
+    code = "template_retired"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The prompt template {name!r} is retired. Use another one.")
