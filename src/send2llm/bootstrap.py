@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -58,7 +57,7 @@ from send2llm.application.ports import (
     Providers,
     Randomness,
 )
-from send2llm.application.projections import Projection, ProjectionStatuses
+from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -81,6 +80,8 @@ from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.loading import own_projections
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
@@ -131,21 +132,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), *map(_load_projection, settings.projections))
-
-
-def _load_projection(place: str) -> Projection:
-    module, _, name = place.partition(":")
-    try:
-        projection: Projection = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The projection {place!r} cannot be loaded ({error}). Write it as module:Class, and see to it that the "
-            "module is installed beside Send2LLM."
-        ) from error
-    if not isinstance(projection, Projection):
-        raise ConfigurationError(f"{place!r} is no projection: it needs name, version, topics, tables and fold.")
-    return projection
+    return (HistoryProjection(), CostLedgerProjection(), *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -169,6 +156,7 @@ class Service:
     log: ConversationLog
     feed: EventFeed
     projection_statuses: ProjectionStatuses
+    projection_builds: ProjectionBuilds
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
@@ -383,7 +371,9 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield PeriodUses, costs
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
-    yield ProjectionStatuses, PostgresProjections(pool, codec)
+    statuses = PostgresProjections(pool, codec)
+    yield ProjectionStatuses, statuses
+    yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -19,11 +19,22 @@ from send2llm.domain import errors
 from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.handlers import fit_context, normalise, redact, validate
 from send2llm.infrastructure.handlers.redaction.detectors import DETECTORS
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.interfaces.cli.app import COMMANDS
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, templates
+from send2llm.interfaces.http import (
+    audit,
+    budgets,
+    conversations,
+    costs,
+    health,
+    models,
+    operations,
+    projections,
+    templates,
+)
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.openapi import describe_hot_routes
 from send2llm.settings import Settings
@@ -80,8 +91,8 @@ def _shown(field: FieldInfo) -> str:
             return f'`"{default}"`'
         case int() | float() | Decimal():
             return f"`{default:.10g}`"
-        case tuple():
-            return f"`{json.dumps(default)}`"
+        case tuple() | frozenset():
+            return f"`{json.dumps(list(default))}`"
     assert default == {}
     return "`{}`"
 
@@ -124,9 +135,9 @@ def test_every_kind_of_personal_data_is_listed() -> None:
 
 def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
-    for module in (health, models, conversations, budgets, costs, audit, operations, templates):
+    for module in (health, models, conversations, budgets, costs, audit, operations, projections, templates):
         app.include_router(module.router)
-    describe_hot_routes(app)
+    describe_hot_routes(app, installed_formats())
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 

@@ -112,7 +112,8 @@ def test_the_answer_in_the_readme_has_the_headers_of_a_real_one(service: Running
 def test_sql_runs(block: Block, service: RunningService) -> None:
     with psycopg.connect(service.database.dsn) as connection:
         if "answers_by_model" in block.text:
-            connection.execute("CREATE TEMPORARY TABLE answers_by_model_v1_models (model text, answers bigint)")
+            for table in ("answers_by_model_v1_models", "answers_by_model_models"):
+                connection.execute(f"CREATE TEMPORARY TABLE {table} (model text, answers bigint)")
         connection.execute(block.text.encode())
 
 

@@ -87,20 +87,31 @@ def table_name(projection: str, version: int, table: str) -> str:
     return name
 
 
-ProjectionState = Literal["running", "failed", "waiting"]
+def view_name(projection: str, table: str) -> str:
+    """The name under which a table of the build that is read can be found, such as ``history_conversations``."""
+    return f"{projection}_{table}"
+
+
+BuildRole = Literal["live", "building", "retired", "verifying", "verified", "different"]
+"""What a build is there for. ``live``: it is what is read. ``building``: it will be, when it has caught up.
+``retired``: it was, and is kept up to date so that it can be again. ``verifying``: it is folded from zero to be
+compared with the live one; then ``verified``, or ``different``."""
+
+ProjectionState = Literal["running", "failed", "paused", "waiting"]
 """``running``: a living process keeps it up to date. ``failed``: its fold raised, and it stands at its
-position until it is retried. ``waiting``: no process runs it now."""
+position until it is retried. ``paused``: somebody told it to stand still. ``waiting``: no process runs it now."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
-    """How a projection stands.
+    """How a build of a projection stands.
 
     ``position`` is the last event that it has taken in or passed over, ``head`` the last one in the log.
     ``lag_events`` counts positions, so that after a rolled back append it may be a little too high.
     ``lag_seconds`` is the age of the first event that it has not taken in, ``None`` when that cannot be read.
     ``rate`` is in events a second, during the last spell of work. ``reason`` and ``failed_position`` say why
-    and where it failed; there is no position when it failed before it came to any event.
+    and where it failed; there is no position when it failed before it came to any event. Of a build that was
+    compared, ``reason`` tells what is different. ``skipped`` counts events that somebody decided to leave out.
     """
 
     name: str
@@ -114,15 +125,75 @@ class ProjectionStatus:
     updated_at: datetime
     reason: str | None = None
     failed_position: int | None = None
+    build: int = 1
+    role: BuildRole = "live"
+    created_at: datetime | None = None
+    skipped: int = 0
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """How long it will take to catch up at its present rate, ``None`` if that is not known."""
+        return self.lag_events / self.rate if self.rate > 0 and self.state == "running" else None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildName:
+    """One of a projection's builds."""
+
+    version: int
+    build: int
+
+    def __str__(self) -> str:
+        return f"{self.version}.{self.build}"
 
 
 class ProjectionStatuses(Protocol):
     """The projections as they stand. Every method raises ``StoreUnavailable``."""
 
     async def all(self) -> Sequence[ProjectionStatus]:
-        """Every version of every projection that ever ran, by name."""
+        """Every build of every projection, by name."""
         ...
 
-    async def retry(self, name: str, version: int) -> bool:
-        """Tell the runner of a failed projection, wherever it runs, to try again; False if none failed."""
+
+class ProjectionBuilds(Protocol):
+    """What can be done with the builds of projections; runners, wherever they are, notice within a second.
+
+    Every method raises ``ProjectionNotFound``, ``ProjectionConflict`` when the build is not in a state for it, and
+    ``StoreUnavailable``.
+    """
+
+    async def rebuild(self, name: str) -> ProjectionStatus:
+        """Begin another build of the live version beside it; it takes the live one's place when it has caught up."""
+        ...
+
+    async def verify(self, name: str) -> ProjectionStatus:
+        """Begin a build that is compared with the live one when it has caught up."""
+        ...
+
+    async def swap(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        """Read what was built, from now on; it has to have caught up."""
+        ...
+
+    async def rollback(self, name: str) -> ProjectionStatus:
+        """Read what was read before, from now on."""
+        ...
+
+    async def drop(self, name: str, build: BuildName) -> None:
+        """Remove a build that is not live, with its tables."""
+        ...
+
+    async def pause(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        """Let a build stand still, the live one if none is named."""
+        ...
+
+    async def resume(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        """Let it go on."""
+        ...
+
+    async def retry(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        """Let a build that failed try again."""
+        ...
+
+    async def skip(self, name: str, position: int, actor: str, build: BuildName | None = None) -> ProjectionStatus:
+        """Leave the event out at which a build failed, in all builds of its version, and go on; that is recorded."""
         ...

@@ -13,6 +13,7 @@
     │   ├── BudgetNotFound
     │   ├── BudgetPeriodNotFound
     │   ├── AllowanceNotFound
+    │   ├── ProjectionNotFound
     │   ├── TemplateNotFound
     │   └── TemplateVersionNotFound
     ├── Conflict                      the thing exists, but its state forbids the command
@@ -32,6 +33,7 @@
     │   ├── AllowanceIsClosed         too late: the money was taken from the holder
     │   ├── StaleBudget               somebody else appended first (retried by the application)
     │   ├── HoldAlreadyTaken
+    │   ├── ProjectionConflict
     │   ├── TemplateIsRetired
     │   └── StaleTemplate             somebody else appended first (retried by the application)
     ├── BudgetExceeded                a budget has not enough left for the call
@@ -197,6 +199,12 @@ class TemplateVersionNotFound(NotFound):
 
     def __init__(self, name: str, version: int, last: int) -> None:
         super().__init__(f"The prompt template {name!r} has no version {version}; its last one is {last}.")
+
+
+class ProjectionNotFound(NotFound):
+    """There is no such projection, or no such build of it."""
+
+    code = "projection_not_found"
 
 
 class Conflict(Send2LLMError):
@@ -376,6 +384,12 @@ class StaleTemplate(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The prompt template {name!r} was changed by somebody else just now. Try again.")
+
+
+class ProjectionConflict(Conflict):
+    """The build of a projection is not in a state for the command; the message says which would be."""
+
+    code = "projection_conflict"
 
 
 class BudgetExceeded(Send2LLMError):

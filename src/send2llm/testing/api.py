@@ -77,6 +77,9 @@ class FakeApi:
         self.projection: Json = {
             "name": "history",
             "version": 1,
+            "build": 1,
+            "role": "live",
+            "remaining_seconds": None,
             "state": "running",
             "lag_events": 0,
             "lag_seconds": 0.0,

@@ -1,7 +1,8 @@
 """Waits for what happens in another thread or process."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,4 +17,14 @@ def eventually(question: Callable[[], T], seconds: float = 20.0) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"still {answer!r} after {seconds:g} s")
         time.sleep(_PAUSE)
+    return answer
+
+
+async def eventually_async(question: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
+    """``eventually`` for a question that is asked of something on the event loop."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await question()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {answer!r} after {seconds:g} s")
+        await asyncio.sleep(_PAUSE)
     return answer

@@ -10,7 +10,10 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, text
 from tally_projection import MESSAGES, Tally
 
 from send2llm.application.projections import ProjectionStatus
+from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent, copy_rows
 from send2llm.testing.event_writer import EventWriter, said
@@ -56,6 +59,7 @@ async def test_it_stops_before_the_event_and_goes_on_when_told(
     onlooker: Onlooker,
     pool: AsyncConnectionPool,
     codec: EventCodec,
+    migrated: ConnectionInfo,
     complaint: Callable[[Connection], object],
     reason: str,
 ) -> None:
@@ -63,6 +67,7 @@ async def test_it_stops_before_the_event_and_goes_on_when_told(
     words = [f"word {number}" for number in range(30)]
     words[16] = "poison"
     statuses = PostgresProjections(pool, codec)
+    builds = PostgresProjectionBuilds(migrated, statuses)
     with project(fussy, Tally()):
         say(*words)
         eventually(onlooker.caught_up)
@@ -73,9 +78,10 @@ async def test_it_stops_before_the_event_and_goes_on_when_told(
         assert _named("tally", await statuses.all()).state == "running"
         assert _kept(onlooker) == words[:16]
 
-        assert not await statuses.retry("tally", 1)
+        with pytest.raises(ProjectionConflict, match="No build of tally has failed"):
+            await builds.retry("tally")
         fussy.complaint = None
-        assert await statuses.retry("fussy", 1)
+        await builds.retry("fussy")
         eventually(lambda: onlooker.caught_up("fussy"))
         status = _named("fussy", await statuses.all())
         assert (status.state, status.reason, status.failed_position) == ("running", None, None)
@@ -105,6 +111,39 @@ def test_an_event_that_cannot_be_read_stops_it_too(
     with project(Tally()):
         eventually(lambda: onlooker.value("SELECT failed_position FROM projection_checkpoints") == 5)
         assert onlooker.position() == 4
+
+
+async def test_an_event_can_be_left_out_on_purpose_and_that_is_recorded(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    pool: AsyncConnectionPool,
+    codec: EventCodec,
+    migrated: ConnectionInfo,
+    writer: EventWriter,
+) -> None:
+    statuses = PostgresProjections(pool, codec)
+    builds = PostgresProjectionBuilds(migrated, statuses)
+    say("fine")
+    (row,) = writer.prepare(uuid4(), said("garbled"))
+    writer.store([type(row)(row.originator_id, row.originator_version, row.topic, b"{")])
+    say("fine")
+    with project(Tally()):
+        eventually(lambda: onlooker.value("SELECT failed_position FROM projection_checkpoints") == 2)
+        with pytest.raises(ProjectionConflict, match="failed at position 2, not at 1"):
+            await builds.skip("tally", 1, "ops")
+        with pytest.raises(ProjectionNotFound):
+            await builds.skip("nothing", 1, "ops")
+        await builds.skip("tally", 2, "ops")
+        eventually(onlooker.caught_up)
+
+        assert onlooker.rows("SELECT name, version, position, actor FROM projection_skips") == [("tally", 1, 2, "ops")]
+        assert onlooker.value("SELECT count FROM tally_counts WHERE text = 'fine'") == 2
+        assert _named("tally", await statuses.all()).skipped == 1
+        # A rebuild leaves it out as well.
+        await builds.rebuild("tally")
+        eventually(lambda: onlooker.value("SELECT role FROM projection_checkpoints WHERE build = 2") == "live")
+        assert onlooker.value("SELECT count FROM tally_counts WHERE text = 'fine'") == 2
 
 
 def test_tables_that_cannot_be_made_stop_it_too(project: Project, onlooker: Onlooker) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from send2llm.application.context import RecordedEvent
 
 EVENTS_TABLE = "stored_events"
+LAST_POSITION = 2**63 - 1
 
 
 class EventDecoder(Protocol):
@@ -49,7 +50,7 @@ class LogPages:
             sql.SQL(
                 "SELECT notification_id, originator_id, originator_version, topic,"
                 " CASE WHEN topic = ANY (%s) THEN state END"
-                " FROM {} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+                " FROM {} WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s"
             )
             .format(sql.Identifier(events_table))
             .as_bytes()
@@ -58,13 +59,25 @@ class LogPages:
             sql.Identifier(events_table)
         )
 
-    def read(self, connection: Connection, after: int, limit: int, topics: Sequence[str]) -> LogPage:
-        """The page of at most ``limit`` events after a position, within a transaction on ``connection``."""
+    def read(
+        self,
+        connection: Connection,
+        after: int,
+        limit: int,
+        topics: Sequence[str],
+        *,
+        up_to: int = LAST_POSITION,
+        skipped: frozenset[int] = frozenset(),
+    ) -> LogPage:
+        """The page of at most ``limit`` events after a position, within a transaction on ``connection``.
+
+        It ends with the position ``up_to``; events at ``skipped`` positions are passed over without being decoded.
+        """
         # Binary: states come as they are, not as hexadecimal text.
         with _raw(connection).cursor(binary=True) as cursor:
-            rows = cursor.execute(self._page, (topics, after, limit)).fetchall()
+            rows = cursor.execute(self._page, (topics, after, up_to, limit)).fetchall()
         decode = self._decoder.decode
-        events = [decode(*row) for row in rows if row[4] is not None]
+        events = [decode(*row) for row in rows if row[4] is not None and row[0] not in skipped]
         return LogPage(events, len(rows), rows[-1][0] if rows else after)
 
     def first_after(self, connection: Connection, position: int) -> int | None:

@@ -2,19 +2,30 @@
 
 import gc
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import NullPool, create_engine
+import structlog
+from sqlalchemy import NullPool, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION
+from send2llm.infrastructure.projections.builds import remove_abandoned
+from send2llm.infrastructure.projections.checkpoints import BuildKey, checkpoints
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
 from send2llm.infrastructure.projections.runner import ProjectionRunner
 from send2llm.infrastructure.projections.timing import Timing
 from send2llm.infrastructure.projections.wakeup import Listener
 
+log = structlog.get_logger(__name__)
+
+_KEY = (checkpoints.c.name, checkpoints.c.version, checkpoints.c.build, checkpoints.c.place)
+_WORKED_ON = ("live", "building", "retired", "verifying")
+_TIDY_EVERY = 600.0  # seconds
 _COLLECT_AFTER = 100_000  # objects
 _APPLICATION_NAME = "send2llm projection {}"
 
@@ -23,7 +34,7 @@ class Projector:
     """A runner for each projection, and one listener that wakes them all.
 
     Give it a process of its own beside the service: its work would take the interpreter from the calls.
-    It needs one database connection for each projection, and one more.
+    It needs one database connection for each build of a projection, and two more.
     """
 
     def __init__(
@@ -34,7 +45,8 @@ class Projector:
         timing: Timing | None = None,
     ) -> None:
         self._database = database
-        self._projections = projections
+        self._projections = {(projection.name, projection.version): projection for projection in projections}
+        self._overseer = create_engine(database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True)
         self._pages = LogPages(decoder)
         self._timing = timing or Timing()
 
@@ -45,21 +57,28 @@ class Projector:
         """
         if threading.current_thread() is threading.main_thread():
             _spare_the_collector()
-        alarms = [threading.Event() for _ in self._projections]
+        alarms: list[threading.Event] = []
         listener = Listener(self._database.dsn, self._pages.channel, alarms)
-        threads = [threading.Thread(target=listener.run, args=(stop,), name="projections-listener")]
-        for projection, alarm in zip(self._projections, alarms, strict=True):
-            runner = self._runner(projection, alarm)
-            threads.append(threading.Thread(target=runner.run, args=(stop,), name=f"projection-{projection.name}"))
-        for thread in threads:
-            thread.start()
+        listening = threading.Thread(target=listener.run, args=(stop,), name="projections-listener")
+        listening.start()
+        runners: dict[BuildKey, threading.Thread] = {}
+        tidy_at = time.monotonic() + _TIDY_EVERY
         try:
-            stop.wait()
+            while True:
+                for key in self._wanted():
+                    if key not in runners or not runners[key].is_alive():
+                        alarms.append(threading.Event())
+                        runners[key] = self._begin(key, alarms[-1], stop)
+                if time.monotonic() >= tidy_at:
+                    self._tidy_up()
+                    tidy_at = time.monotonic() + _TIDY_EVERY
+                if stop.wait(self._timing.poll):
+                    return
         finally:
             stop.set()
             for alarm in alarms:
                 alarm.set()
-            for thread in threads:
+            for thread in (listening, *runners.values()):
                 thread.join()
 
     @contextmanager
@@ -74,7 +93,41 @@ class Projector:
             stop.set()
             thread.join()
 
-    def _runner(self, projection: Projection, alarm: threading.Event) -> ProjectionRunner:
+    def _wanted(self) -> Sequence[BuildKey]:
+        """The builds that this process can work on: the first of each projection, and those that were begun since."""
+        first = {(name, version): BuildKey(name, version) for name, version in self._projections}
+        try:
+            with self._overseer.begin() as connection:
+                begun = connection.execute(select(*_KEY).where(checkpoints.c.role.in_(_WORKED_ON))).all()
+        except SQLAlchemyError as error:  # the runners wait for the database by themselves
+            log.debug("projector.builds_unknown", error=type(error).__name__)
+            begun = []
+        known = [BuildKey(*row) for row in begun if (row.name, row.version) in first]
+        return list(dict.fromkeys([*known, *self._not_begun(first.values(), begun)]))
+
+    @staticmethod
+    def _not_begun(first: Iterable[BuildKey], begun: Sequence[Any]) -> Iterator[BuildKey]:
+        """First builds of versions that are newer than any that there is."""
+        newest: dict[str, int] = {}
+        for row in begun:
+            newest[row.name] = max(row.version, newest.get(row.name, 0))
+        return (key for key in first if key.version > newest.get(key.name, 0))
+
+    def _tidy_up(self) -> None:
+        try:
+            with self._overseer.begin() as connection:
+                for build in remove_abandoned(connection):
+                    log.info("projection.abandoned", projection=build.name, version=build.version, build=build.build)
+        except SQLAlchemyError as error:  # another time will do
+            log.debug("projector.not_tidied", error=type(error).__name__)
+
+    def _begin(self, key: BuildKey, alarm: threading.Event, stop: threading.Event) -> threading.Thread:
+        runner = self._runner(self._projections[key.name, key.version], key, alarm)
+        thread = threading.Thread(target=runner.run, args=(stop,), name=f"projection-{key.name}")
+        thread.start()
+        return thread
+
+    def _runner(self, projection: Projection, key: BuildKey, alarm: threading.Event) -> ProjectionRunner:
         # No pool: the connection is the lease, and closing it has to give the lease up.
         engine = create_engine(
             self._database.sqlalchemy_url,
@@ -83,7 +136,7 @@ class Projector:
             hide_parameters=True,
             connect_args={**LASTING_SESSION, "application_name": _APPLICATION_NAME.format(projection.name)},
         )
-        return ProjectionRunner(engine, projection, self._pages, alarm, self._timing)
+        return ProjectionRunner(engine, projection, key, self._pages, alarm, self._timing)
 
 
 def _spare_the_collector() -> None:

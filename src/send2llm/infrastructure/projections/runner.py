@@ -8,12 +8,21 @@ from sqlalchemy import Connection, Engine, text
 
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CLIENT
-from send2llm.infrastructure.projections.checkpoints import Checkpoint, CheckpointMoved
+from send2llm.infrastructure.projections.arrival import Arrival
+from send2llm.infrastructure.projections.builds import ensure_build
+from send2llm.infrastructure.projections.checkpoints import (
+    BuildIsPaused,
+    BuildKey,
+    Checkpoint,
+    CheckpointMoved,
+    builds_of,
+)
 from send2llm.infrastructure.projections.failures import is_passing, reason_of
 from send2llm.infrastructure.projections.lease import take_lease
 from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
 from send2llm.infrastructure.projections.pace import Pace
 from send2llm.infrastructure.projections.timing import Timing
+from send2llm.infrastructure.projections.views import create_views, has_views
 
 # A commit that a crash of the server takes back takes the position back too, and is done again: nothing is
 # lost by not waiting for the disk, and the writers of events have the disk to themselves.
@@ -22,16 +31,28 @@ _SESSION = text(f"SET synchronous_commit = off; {NOTICE_VANISHED_CLIENT}")
 log = structlog.get_logger(__name__)
 
 
+# The tables of a build in a place of its own are found there before those of the same names in the usual one.
+_AT_ITS_PLACE = text(
+    "SELECT set_config('search_path', quote_ident(:place) || ', ' || current_setting('search_path'), false)"
+)
+
+
 class ProjectionRunner:
     """Reads pages of the log, folds them, and commits rows and position together.
 
-    Any number of processes may run one for the same projection: one is active, the others stand by. It runs
-    in a thread of its own. ``alarm`` is set by whoever knows of new events; without it the runner looks for
-    itself.
+    Any number of processes may run one for the same build of a projection: one is active, the others stand by. It
+    runs in a thread of its own, until it is told to stop or the build is gone. ``alarm`` is set by whoever knows of
+    new events; without it the runner looks for itself.
     """
 
     def __init__(
-        self, engine: Engine, projection: Projection, pages: LogPages, alarm: threading.Event, timing: Timing
+        self,
+        engine: Engine,
+        projection: Projection,
+        key: BuildKey,
+        pages: LogPages,
+        alarm: threading.Event,
+        timing: Timing,
     ) -> None:
         self._engine = engine
         self._projection = projection
@@ -39,40 +60,55 @@ class ProjectionRunner:
         self._alarm = alarm
         self._timing = timing
         self._topics = sorted(projection.topics)
-        self._checkpoint = Checkpoint(projection)
+        self._key = key
+        self._checkpoint = Checkpoint(key)
+        self._arrival = Arrival(projection, self._checkpoint, pages)
+        self._skipped: frozenset[int] = frozenset()
         self._pace = Pace()
         self._backoff = timing.shortest_backoff
-        self._log = log.bind(projection=projection.name, version=projection.version)
+        self._log = log.bind(projection=key.name, version=key.version, build=key.build)
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop. To end a wait at once, set the alarm after ``stop``."""
         while not stop.is_set():
             try:
                 with self._engine.connect() as connection:
-                    self._take_turn(connection, stop)
+                    if self._take_turn(connection, stop):
+                        return
             except Exception as error:  # noqa: BLE001 - a supervisor: whatever it was, the projection must go on
                 self._log.warning("projection.interrupted", reason=reason_of(error), retry_in=self._backoff)
                 stop.wait(self._backoff)
                 self._backoff = min(2 * self._backoff, self._timing.longest_backoff)
 
-    def _take_turn(self, connection: Connection, stop: threading.Event) -> None:
-        """Wait for the lease, then work for as long as the session lasts."""
+    def _take_turn(self, connection: Connection, stop: threading.Event) -> bool:
+        """Wait for the lease, then work for as long as the session lasts; whether the build has come to its end."""
         with connection.begin():
             connection.execute(_SESSION)
-        while not take_lease(connection, self._projection):
+            if self._key.place is not None:
+                connection.execute(_AT_ITS_PLACE, {"place": self._key.place})
+            elif self._key.build == 1:
+                ensure_build(connection, self._projection)
+        while not take_lease(connection, self._key):
             if stop.wait(self._timing.poll):
-                return
+                return True
         with connection.begin():
+            if all(build.key != self._key for build in builds_of(connection, self._key.name)):
+                return True  # it was dropped
             position = self._checkpoint.begin(connection)
+            self._skipped = self._checkpoint.skipped(connection)
         self._log.info("projection.running", position=position)
         self._create_tables(connection, stop)
-        self._follow(connection, position, stop)
+        return self._follow(connection, position, stop)
 
     def _create_tables(self, connection: Connection, stop: threading.Event) -> None:
-        while not stop.is_set():
+        """In the usual place, unless a migration made them; those of any other place were made with the build."""
+        while self._key.place is None and not stop.is_set():
             try:
                 with connection.begin():
                     self._projection.tables.create_all(connection)
+                    for build in builds_of(connection, self._key.name):
+                        if build.key == self._key and build.role == "live" and not has_views(connection, build):
+                            create_views(connection, build)
             except Exception as error:  # tables that cannot be made stop only their projection
                 if is_passing(error):
                     raise
@@ -80,7 +116,7 @@ class ProjectionRunner:
             else:
                 return
 
-    def _follow(self, connection: Connection, position: int, stop: threading.Event) -> None:
+    def _follow(self, connection: Connection, position: int, stop: threading.Event) -> bool:
         """Fold page after page. When a page fails, ever smaller ones find the event that is at fault."""
         limit = self._timing.page_size
         while not stop.is_set():
@@ -88,6 +124,10 @@ class ProjectionRunner:
             self._alarm.clear()
             try:
                 page = self._advance(connection, position, limit)
+            except BuildIsPaused:
+                if self._stand_by(connection, stop):
+                    return True
+                continue
             except Exception as error:  # a fold is anybody's code
                 if is_passing(error) or isinstance(error, CheckpointMoved):
                     raise
@@ -98,19 +138,44 @@ class ProjectionRunner:
             position = page.last
             self._backoff = self._timing.shortest_backoff
             if page.count < limit:
+                if self._has_arrived(connection, position, stop):
+                    return True
                 self._rest(began, stop)
                 limit = self._timing.page_size
             else:
                 limit = min(2 * limit, self._timing.page_size)
+        return True
 
     def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:
         with connection.begin():
-            page = self._pages.read(connection, position, limit, self._topics)
+            page = self._pages.read(connection, position, limit, self._topics, skipped=self._skipped)
             if page.events:
                 self._projection.fold(page.events, connection)
             if page.count:
                 self._checkpoint.advance(connection, position, page.last, self._pace.after(page.count))
+            elif self._checkpoint.paused(connection):
+                raise BuildIsPaused
         return page
+
+    def _has_arrived(self, connection: Connection, position: int, stop: threading.Event) -> bool:
+        """Do what is to be done at the end of the log; whether that was the last thing to do."""
+        try:
+            return self._arrival.at_the_end(connection, position)
+        except Exception as error:  # a fold is anybody's code, and tables are anybody's
+            if is_passing(error) or isinstance(error, CheckpointMoved):
+                raise
+            self._stand_still(connection, error, position, stop)
+            return False
+
+    def _stand_by(self, connection: Connection, stop: threading.Event) -> bool:
+        """Wait for as long as the build is paused; whether there is nothing more to do."""
+        self._log.info("projection.paused")
+        while not stop.wait(self._timing.poll):
+            with connection.begin():
+                if not self._checkpoint.paused(connection):
+                    self._log.info("projection.resumed")
+                    return False
+        return True
 
     def _rest(self, began: float, stop: threading.Event) -> None:
         """Wait for events. Those that come thick and fast are taken together: commits cost writers too."""
@@ -129,5 +194,6 @@ class ProjectionRunner:
         while not stop.wait(self._timing.poll):
             with connection.begin():
                 if not self._checkpoint.failed(connection):
+                    self._skipped = self._checkpoint.skipped(connection)
                     self._log.info("projection.retried", position=culprit)
                     return

@@ -16,18 +16,20 @@ from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE, EventDecoder
 
 _STATUSES = """
-    SELECT name, version, position, rate, reason, failed_position, updated_at,
-           (SELECT coalesce(max(notification_id), 0) FROM {events}) AS head
-    FROM projection_checkpoints ORDER BY name, version
+    SELECT name, version, build, role, paused, position, rate, reason, failed_position, updated_at, created_at,
+           (SELECT coalesce(max(notification_id), 0) FROM {events}) AS head,
+           (SELECT count(*) FROM projection_skips AS skipped
+            WHERE skipped.name = checkpoints.name AND skipped.version = checkpoints.version) AS skipped
+    FROM projection_checkpoints AS checkpoints ORDER BY name, version, build
 """
 _NEXT = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM {events}
     WHERE notification_id > %s ORDER BY notification_id LIMIT 1
 """
-_RETRY = """
-    UPDATE projection_checkpoints SET reason = NULL, failed_position = NULL
-    WHERE name = %s AND version = %s AND reason IS NOT NULL
-"""
+
+
+_COMPARED = ("verified", "different")
+"""Roles of builds whose work is done."""
 
 
 class PostgresProjections:
@@ -42,12 +44,6 @@ class PostgresProjections:
     async def all(self) -> Sequence[ProjectionStatus]:
         return await read(self._pool, self._all, "the state of the projections")
 
-    async def retry(self, name: str, version: int) -> bool:
-        async def work(connection: psycopg.AsyncConnection[Any]) -> bool:
-            return (await connection.execute(_RETRY, (name, version))).rowcount == 1
-
-        return await read(self._pool, work, "the state of the projections")
-
     async def _all(self, connection: psycopg.AsyncConnection[Any]) -> Sequence[ProjectionStatus]:
         async with connection.cursor(row_factory=dict_row) as cursor:
             held = {row["key"] for row in await (await cursor.execute(HELD_KEYS)).fetchall()}
@@ -58,12 +54,14 @@ class PostgresProjections:
     async def _status(
         self, cursor: psycopg.AsyncCursor[Any], row: dict[str, Any], held: set[int], now: datetime
     ) -> ProjectionStatus:
-        lag = max(0, row["head"] - row["position"])
+        lag = 0 if row["role"] in _COMPARED else max(0, row["head"] - row["position"])
+        state = _state(row, held)
+        del row["paused"]
         return ProjectionStatus(
             **row,
             lag_events=lag,
             lag_seconds=await self._age_of_next(cursor, row["position"], now) if lag else 0.0,
-            state=_state(row, held),
+            state=state,
         )
 
     async def _age_of_next(self, cursor: psycopg.AsyncCursor[Any], position: int, now: datetime) -> float | None:
@@ -78,6 +76,8 @@ class PostgresProjections:
 
 
 def _state(row: dict[str, Any], held: set[int]) -> ProjectionState:
-    if row["reason"] is not None:
+    if row["reason"] is not None and row["role"] not in _COMPARED:
         return "failed"
-    return "running" if lease_key(row["name"], row["version"]) in held else "waiting"
+    if row["paused"]:
+        return "paused"
+    return "running" if lease_key(row["name"], row["version"], row["build"]) in held else "waiting"

@@ -13,8 +13,12 @@ from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Gro
 from send2llm.domain.budget_period import time_zone as known_zone
 from send2llm.domain.money import ZERO
 from send2llm.infrastructure.projections.bulk import storable_text
-from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, uses
+from send2llm.infrastructure.projections.views import as_read
+from send2llm.infrastructure.read_models import cost_ledger_tables
 from send2llm.infrastructure.read_models.statements import read_statements
+
+attempts = as_read(cost_ledger_tables.attempts)
+uses = as_read(cost_ledger_tables.uses)
 
 _A = attempts.c
 _SUMMED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")

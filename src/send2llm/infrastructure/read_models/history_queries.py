@@ -19,6 +19,8 @@ from send2llm.application.queries import (
 )
 from send2llm.domain.errors import ConversationNotFound, InvalidRequest
 from send2llm.infrastructure.projections.bulk import storable_text
+from send2llm.infrastructure.projections.views import as_read
+from send2llm.infrastructure.read_models import history_tables
 from send2llm.infrastructure.read_models.cursors import read_cursor, write_cursor
 from send2llm.infrastructure.read_models.history_lines import (
     completion_line,
@@ -27,13 +29,12 @@ from send2llm.infrastructure.read_models.history_lines import (
     message_line,
 )
 from send2llm.infrastructure.read_models.history_rows import indexed
-from send2llm.infrastructure.read_models.history_tables import (
-    completions,
-    conversations,
-    feedback,
-    messages,
-)
 from send2llm.infrastructure.read_models.statements import Rows, read_statements
+
+completions = as_read(history_tables.completions)
+conversations = as_read(history_tables.conversations)
+feedback = as_read(history_tables.feedback)
+messages = as_read(history_tables.messages)
 
 
 class PostgresHistory:

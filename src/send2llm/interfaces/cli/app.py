@@ -29,7 +29,7 @@ COMMANDS = MappingProxyType(
         "budget": ("budget:app", LOOK),
         "costs": ("costs:costs", LOOK),
         "audit": ("audit:app", LOOK),
-        "projections": ("projections:projections", LOOK),
+        "projections": ("projections:app", LOOK),
         "serve": ("serve:serve", RUN),
         "doctor": ("doctor:doctor", RUN),
         "migrate": ("migrate:migrate", RUN),

@@ -57,6 +57,10 @@ class ServiceClient:
         """Change something and return it."""
         return self._ask("PATCH", path, json=body)
 
+    def delete(self, path: str) -> JsonDocument:
+        """Remove something."""
+        return self._ask("DELETE", path)
+
     def stream(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[tuple[str, JsonDocument]]:
         """Send a command, or ask (without a ``body``), and yield the server-sent events up to and with ``done``.
 

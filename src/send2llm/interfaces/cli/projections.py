@@ -1,13 +1,43 @@
-"""``send2llm projections``: how far the read models have come."""
+"""``send2llm projections``: how far the read models have come, and what can be done with their builds."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from send2llm.interfaces.cli.connecting import connect
+from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
-from send2llm.interfaces.cli.output import count, show_table, write_json
+from send2llm.interfaces.cli.output import console, count, note, show_table, warn, write, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
+LOOK_EVERY = 0.5
+"""Seconds between two looks at a build that is waited for."""
 
-def projections(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+_DETAILS = (
+    *("role", "state", "position", "head", "lag_events", "lag_seconds", "rate", "remaining_seconds", "skipped"),
+    *("failed_position", "error", "created_at", "updated_at"),
+)
+
+app = typer.Typer(help="The read models: how far they are, rebuilt, verified, swapped.", invoke_without_command=True)
+
+Name = Annotated[str, typer.Argument(help="The projection's name, such as history.")]
+BuildOf = Annotated[str | None, typer.Option("--build", help="Version and number of a build, such as 2.1.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Show how it goes on until it has ended.")]
+
+
+@app.callback()
+def projections(context: typer.Context, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Show every projection: its state, and how far it lags behind the events."""
+    if context.invoked_subcommand is None:
+        show(as_json=as_json, url=url)
+
+
+@app.command("list")
+def show(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Show every build of every projection."""
     with connect(url) as client:
         found = client.get("/api/projections")
     if as_json:
@@ -16,7 +46,8 @@ def projections(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     rows = [
         (
             str(line["name"]),
-            str(line["version"]),
+            _label(line),
+            str(line["role"]),
             str(line["state"]),
             count(line["position"]),
             count(line["lag_events"]),
@@ -25,5 +56,171 @@ def projections(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
         )
         for line in found["data"]
     ]
-    columns = ("name", "version", "state", "position", "events behind", "lag", "error")
-    show_table(columns, rows, flexible="error", right=("version", "position", "events behind", "lag"))
+    columns = ("name", "build", "role", "state", "position", "events behind", "lag", "error")
+    show_table(columns, rows, flexible="error", right=("position", "events behind", "lag"))
+
+
+@app.command()
+def status(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Everything about the builds of one projection."""
+    with connect(url) as client:
+        found = [line for line in client.get("/api/projections")["data"] if line["name"] == name]
+    if as_json:
+        write_json({"data": found})
+        return
+    if not found:
+        raise CommandFailed(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
+    for line in found:
+        shown = {"build": _label(line), **{field: line[field] for field in _DETAILS if line.get(field) is not None}}
+        show_table(("what", "is"), [(field, str(value)) for field, value in shown.items()], flexible="is")
+
+
+@app.command()
+def rebuild(name: Name, *, wait: Wait = True, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Build it anew beside the live build, which it replaces when it has caught up."""
+    _begin(name, "rebuild", wait=wait, as_json=as_json, url=url)
+
+
+@app.command()
+def verify(name: Name, *, wait: Wait = True, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Fold from zero and compare with what is read; exits with 1 if anything is different."""
+    ended = _begin(name, "verify", wait=wait, as_json=as_json, url=url)
+    if ended["role"] == "different":
+        raise typer.Exit(1)
+
+
+@app.command()
+def swap(name: Name, *, build: BuildOf = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Read what was built, if it has caught up."""
+    _command(name, "swap", as_json=as_json, url=url, build=build)
+
+
+@app.command()
+def rollback(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Read what was read before the last swap."""
+    _command(name, "rollback", as_json=as_json, url=url)
+
+
+@app.command()
+def drop(
+    name: Name,
+    build: Annotated[str, typer.Argument(help="Such as 1.2.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Remove a build that is not live, with its tables."""
+    with connect(url) as client:
+        client.delete(f"/api/projections/{name}/builds/{build}")
+    if as_json:
+        write_json({"name": name, "build": build, "dropped": True})
+    else:
+        note(f"The build {build} of {name} is gone.")
+
+
+@app.command()
+def pause(name: Name, *, build: BuildOf = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Let a build stand still: the live one, unless another is named."""
+    _command(name, "pause", as_json=as_json, url=url, build=build)
+
+
+@app.command()
+def resume(name: Name, *, build: BuildOf = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Let a build go on."""
+    _command(name, "resume", as_json=as_json, url=url, build=build)
+
+
+@app.command()
+def retry(name: Name, *, build: BuildOf = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Let a build that failed try again."""
+    _command(name, "retry", as_json=as_json, url=url, build=build)
+
+
+@app.command()
+def skip(
+    name: Name,
+    position: Annotated[int, typer.Argument(help="The position at which the build failed.")],
+    *,
+    build: BuildOf = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Leave out the event at which a build failed, in all builds of its version; that is recorded."""
+    _command(name, "skip", as_json=as_json, url=url, build=build, body={"position": position})
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Lower case words joined by underscores.")],
+    *,
+    folder: Annotated[Path, typer.Option(help="Where the files shall be.")] = Path("projections"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a projection to start from, with a test that runs."""
+    from send2llm.interfaces.cli.new_projection import write_projection
+
+    files = [str(path) for path in write_projection(name, folder)]
+    if as_json:
+        write_json({"files": files})
+        return
+    write("".join(f"{path}\n" for path in files))
+    note(f'Add it to send2llm.toml: projections = ["{folder}"]')
+
+
+def _begin(name: str, verb: str, *, wait: bool, as_json: bool, url: str) -> dict[str, Any]:
+    with connect(url) as client:
+        begun = client.post(f"/api/projections/{name}/{verb}", {})
+        ended = _watched(client, begun) if wait else begun
+    if as_json:
+        write_json(ended)
+    else:
+        _tell(ended)
+    return ended
+
+
+def _watched(client: Any, begun: dict[str, Any]) -> dict[str, Any]:
+    """The build when it has ended; a bar shows how far it is, how fast, and how long it will take."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[pace]}"))
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        task = progress.add_task(f"{begun['name']} {_label(begun)}", total=max(begun["head"], 1), pace="")
+        while True:
+            build = _same(client.get("/api/projections"), begun)
+            if build["role"] not in ("building", "verifying") or build["state"] == "failed":
+                return build
+            remaining = build["remaining_seconds"]
+            pace = f"{count(round(build['rate']))} events/s" + (
+                "" if remaining is None else f", {remaining:.0f} s left"
+            )
+            progress.update(task, completed=build["position"], total=max(build["head"], 1), pace=pace)
+            time.sleep(LOOK_EVERY)
+
+
+def _same(found: dict[str, Any], build: dict[str, Any]) -> dict[str, Any]:
+    for line in found["data"]:
+        if (line["name"], _label(line)) == (build["name"], _label(build)):
+            return dict(line)
+    return {**build, "role": "dropped", "state": "waiting", "error": "somebody dropped it"}
+
+
+def _command(
+    name: str, verb: str, *, as_json: bool, url: str, build: str | None = None, body: dict[str, Any] | None = None
+) -> None:
+    query = f"?build={build}" if build else ""
+    with connect(url) as client:
+        changed = client.post(f"/api/projections/{name}/{verb}{query}", body or {})
+    if as_json:
+        write_json(changed)
+    else:
+        _tell(changed)
+
+
+def _tell(build: dict[str, Any]) -> None:
+    say = warn if build.get("error") else note
+    told = f"{build['name']} {_label(build)}: {build['role']}, {build['state']}, at {count(build['position'])}"
+    say(f"{told}. {build['error']}" if build.get("error") else f"{told}.")
+
+
+def _label(line: dict[str, Any]) -> str:
+    return f"{line['version']}.{line['build']}"

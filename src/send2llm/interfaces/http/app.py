@@ -1,6 +1,6 @@
 """Puts the HTTP interface together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -11,8 +11,19 @@ from starlette.routing import Route
 from send2llm import __version__
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
+from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.infrastructure.formats.installed import installed_formats
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, templates
+from send2llm.interfaces.http import (
+    audit,
+    budgets,
+    conversations,
+    costs,
+    health,
+    models,
+    operations,
+    projections,
+    templates,
+)
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.front import Front
@@ -38,12 +49,13 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-    for routes in (health, models, conversations, templates, budgets, costs, audit, operations):
+    for routes in (health, models, conversations, budgets, costs, audit, operations, projections, templates):
         app.include_router(routes.router)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
-    endpoints = _endpoints(service)
-    describe_hot_routes(app, endpoints)
+    formats = installed_formats()
+    endpoints = _endpoints(service, formats)
+    describe_hot_routes(app, formats)
     for path, endpoint in endpoints.items():
         # The front calls them past FastAPI; here they stand so that other methods are refused by name.
         app.router.routes.append(Route(path, endpoint, methods=["POST"], include_in_schema=False))
@@ -58,11 +70,11 @@ def create_app(service: Service) -> Front:
     )
 
 
-def _endpoints(service: Service) -> dict[str, AnswerEndpoint]:
+def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, AnswerEndpoint]:
     """The endpoints that answer, by path."""
     return {
         path: AnswerEndpoint(format_, service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
-        for format_ in installed_formats()
+        for format_ in formats
         for path in format_.paths
     }
 

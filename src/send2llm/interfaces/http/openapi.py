@@ -1,24 +1,23 @@
 """The description of the routes that bypass FastAPI, for ``/docs`` and ``/openapi.json``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
 
-from send2llm.interfaces.http.front import Endpoint
+from send2llm.infrastructure.formats.caller_format import CallerFormat
 
 
-def describe_hot_routes(app: FastAPI, endpoints: Mapping[str, Endpoint]) -> None:
+def describe_hot_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """Add them to what FastAPI describes: each format under the first of its paths."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = describe()
-        for path, endpoint in endpoints.items():
-            if path == endpoint.format.paths[0]:
-                operation = endpoint.format.operation
-                parameters = [*operation.get("parameters", ()), *PARAMETERS]
-                schema["paths"].setdefault(path, {"post": {**operation, "parameters": parameters}})
+        for format_ in formats:
+            operation = format_.operation
+            parameters = [*operation.get("parameters", ()), *PARAMETERS]
+            schema["paths"].setdefault(format_.paths[0], {"post": {**operation, "parameters": parameters}})
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the description

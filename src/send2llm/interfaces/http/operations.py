@@ -1,6 +1,6 @@
-"""The feed of events, and how the projections stand."""
+"""The feed of events."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
@@ -23,9 +23,3 @@ async def events(
     recorded = await service.feed.read(after, limit, topic)
     data = [views.event(one, service.event_data(one)) for one in recorded]
     return views.json_response({"data": data, "head": await service.feed.head()})
-
-
-@router.get("/projections", summary="How far the read models are")
-async def projections(service: TheService) -> dict[str, Any]:
-    """`lag_events` counts what is stored and not yet folded."""
-    return {"data": [views.projection(status) for status in await service.projection_statuses.all()]}

@@ -120,4 +120,4 @@ def event(recorded: RecordedEvent, data: object) -> dict[str, Any]:
 def projection(status: ProjectionStatus) -> dict[str, Any]:
     """How a projection stands."""
     shown = asdict(status)
-    return {**shown, "error": shown.pop("reason")}
+    return {**shown, "error": shown.pop("reason"), "remaining_seconds": status.remaining_seconds}

@@ -1,0 +1,86 @@
+"""What a build does when it has come to the end of the log: it takes its place, or is compared, or just goes on."""
+
+import structlog
+from sqlalchemy import Connection, func
+from sqlalchemy.exc import OperationalError
+
+from send2llm.application.projections import BuildName, Projection
+from send2llm.domain.errors import ProjectionConflict
+from send2llm.infrastructure.projections.builds import remove_tables, swap
+from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
+from send2llm.infrastructure.projections.comparison import differences
+from send2llm.infrastructure.projections.log_pages import LogPages
+
+log = structlog.get_logger(__name__)
+
+
+class Arrival:
+    """Looks after one build at the end of the log."""
+
+    def __init__(self, projection: Projection, checkpoint: Checkpoint, pages: LogPages) -> None:
+        self._projection = projection
+        self._checkpoint = checkpoint
+        self._key = checkpoint.key
+        self._pages = pages
+
+    def at_the_end(self, connection: Connection, position: int) -> bool:
+        """The build has caught up with the log; whether it has nothing more to do."""
+        if self._checkpoint.role == "building":
+            self._take_its_place(connection)
+        elif self._checkpoint.role == "verifying":
+            return self._compare(connection, position)
+        return False
+
+    def _take_its_place(self, connection: Connection) -> None:
+        """Be read instead of the live build; if that is ahead, or somebody reads it for long, try again later."""
+        try:
+            with connection.begin():
+                swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
+        except (ProjectionConflict, OperationalError) as error:
+            log.info("projection.swap_waits", projection=self._key.name, reason=type(error).__name__)
+        else:
+            log.info("projection.swapped", projection=self._key.name, version=self._key.version, build=self._key.build)
+
+    def _compare(self, connection: Connection, position: int) -> bool:
+        """Come to just the position of the live build, which waits meanwhile, and compare all rows."""
+        with connection.begin():
+            builds = builds_of(connection, self._key.name, lock=True)
+            live = next((build for build in builds if build.role == "live"), None)
+            mine = next((build for build in builds if build.key == self._key), None)
+            if live is None or mine is None or live.version != mine.version or live.position < position:
+                return mine is None
+            self._fold_up_to(connection, position, live.position)
+            found = differences(connection, live, mine)
+            self._conclude(connection, mine, live.position, found)
+        log.info("projection.verified", projection=self._key.name, differences=found)
+        return True
+
+    def _fold_up_to(self, connection: Connection, position: int, end: int) -> None:
+        skipped = self._checkpoint.skipped(connection)
+        topics = sorted(self._projection.topics)
+        while position < end:
+            page = self._pages.read(connection, position, _PAGE, topics, up_to=end, skipped=skipped)
+            if page.events:
+                self._projection.fold(page.events, connection)
+            if not page.count:
+                return
+            position = page.last
+
+    @staticmethod
+    def _conclude(connection: Connection, mine: Build, position: int, found: str) -> None:
+        """Tables that are the same are of no more use; others can be looked at until the build is dropped."""
+        if not found:
+            remove_tables(connection, mine)
+        connection.execute(
+            checkpoints.update()
+            .where(is_build(mine.key))
+            .values(
+                role="different" if found else "verified",
+                reason=found or None,
+                position=position,
+                updated_at=func.now(),
+            )
+        )
+
+
+_PAGE = 1000

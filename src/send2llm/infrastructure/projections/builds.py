@@ -1,0 +1,209 @@
+"""The life of builds: begun, swapped in, rolled back, dropped. Each step is one transaction of the caller's."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+from send2llm.application.projections import BuildName, BuildRole, Projection
+from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
+from send2llm.infrastructure.projections.checkpoints import (
+    Build,
+    BuildKey,
+    builds_of,
+    checkpoints,
+    is_build,
+    qualified,
+    skips,
+    usual_place,
+)
+from send2llm.infrastructure.projections.lease import nobody_works_on
+from send2llm.infrastructure.projections.views import create_views
+
+ABANDONED_AFTER = timedelta(days=1)
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
+_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
+_LONGEST_NAME = 40  # characters of a projection's name in that of a schema
+
+
+def ensure_build(connection: Connection, projection: Projection) -> None:
+    """The first build of a version: live if the projection is new, else to be swapped in when it has caught up.
+
+    A version before one that there is already is not begun: somebody dropped it.
+    """
+    connection.execute(_LOCK, {"name": projection.name})
+    known = builds_of(connection, projection.name)
+    if any(build.version >= projection.version for build in known):
+        return
+    role: BuildRole = "building" if any(build.role == "live" for build in known) else "live"
+    names = [table.name for table in projection.tables.sorted_tables]
+    _insert(connection, BuildKey(projection.name, projection.version), role, names)
+
+
+def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName:
+    """Another build of the live version, in a place of its own; its tables are made like the live one's, empty."""
+    _take(connection, name)
+    builds = builds_of(connection, name)
+    live = _live(builds, name)
+    for other in builds:
+        if other.role == role:
+            raise ProjectionConflict(f"The build {other.label} of {name} is {role} already; wait for it, or drop it.")
+    number = 1 + max(build.build for build in builds if build.version == live.version)
+    place = f"build_{name[:_LONGEST_NAME]}_v{live.version}_b{number}"
+    connection.execute(CreateSchema(place))
+    for table in live.tables:
+        source = qualified(live.place or usual_place(connection), table)
+        connection.execute(text(f"CREATE TABLE {qualified(place, table)} (LIKE {source} INCLUDING ALL)"))
+    _insert(connection, BuildKey(name, live.version, number, place), role, live.tables)
+    return BuildName(live.version, number)
+
+
+def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> BuildName:
+    """Let a build that has caught up be what is read; what was stays as retired."""
+    _take(connection, name)
+    builds = builds_of(connection, name, lock=True)
+    chosen = _one([build for build in builds if build.role == "building"], name, wanted, "is being built")
+    live = _live(builds, name)
+    if chosen.reason is not None:
+        raise ProjectionConflict(f"The build {chosen.label} of {name} has failed: {chosen.reason}")
+    if chosen.position < live.position:
+        raise ProjectionConflict(
+            f"The build {chosen.label} of {name} is {live.position - chosen.position} positions behind the live one; "
+            "it takes its place by itself when it has caught up."
+        )
+    return _exchange(connection, live, chosen)
+
+
+def rollback(connection: Connection, name: str) -> BuildName:
+    """Let the build be read that was read before; what is read now stays as retired."""
+    _take(connection, name)
+    builds = builds_of(connection, name, lock=True)
+    retired = [build for build in builds if build.role == "retired"]
+    if not retired:
+        raise ProjectionConflict(f"There is no earlier build of {name} to go back to.")
+    return _exchange(connection, _live(builds, name), max(retired, key=lambda build: build.updated_at))
+
+
+def drop(connection: Connection, name: str, wanted: BuildName) -> None:
+    """Remove a build with its tables."""
+    _take(connection, name)
+    chosen = _one(builds_of(connection, name, lock=True), name, wanted, "exists")
+    if chosen.role == "live":
+        raise ProjectionConflict(f"The build {wanted} of {name} is what is read; swap or roll back first.")
+    remove_tables(connection, chosen)
+    connection.execute(checkpoints.delete().where(is_build(chosen.key)))
+
+
+def remove_tables(connection: Connection, build: Build) -> None:
+    """Remove the tables of a build."""
+    if build.place is not None:
+        connection.execute(DropSchema(build.place, cascade=True, if_exists=True))
+        return
+    for table in build.tables:
+        gone = qualified(usual_place(connection), table)
+        connection.execute(text(f"DROP TABLE IF EXISTS {gone} CASCADE"))
+
+
+def remove_abandoned(connection: Connection) -> Sequence[Build]:
+    """Remove builds that were never read and that nobody has worked on for ``ABANDONED_AFTER``; gives them."""
+    stale = select(checkpoints.c.name).where(
+        checkpoints.c.role.in_(("building", "verifying")),
+        checkpoints.c.paused.is_(False),
+        checkpoints.c.updated_at < func.now() - ABANDONED_AFTER,
+    )
+    removed = []
+    for name in sorted(set(connection.execute(stale).scalars())):
+        _take(connection, name)
+        for build in builds_of(connection, name, lock=True):
+            unread = build.role in ("building", "verifying") and not build.paused
+            old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
+            if unread and old and nobody_works_on(connection, build.key):
+                remove_tables(connection, build)
+                connection.execute(checkpoints.delete().where(is_build(build.key)))
+                removed.append(build)
+    return removed
+
+
+def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
+    """Let a build stand still, or go on."""
+    builds = builds_of(connection, name, lock=True)
+    chosen = _live(builds, name) if wanted is None else _one(builds, name, wanted, "exists")
+    connection.execute(checkpoints.update().where(is_build(chosen.key)).values(paused=paused))
+    return BuildName(chosen.version, chosen.build)
+
+
+def retry(connection: Connection, name: str, wanted: BuildName | None) -> BuildName:
+    """Take a failure away; the runner tries again."""
+    return _forget_failure(connection, _failed(connection, name, wanted))
+
+
+def skip(connection: Connection, name: str, position: int, actor: str, wanted: BuildName | None) -> BuildName:
+    """Leave out the event at which a build failed, in all builds of the version, and record who wanted that."""
+    chosen = _failed(connection, name, wanted)
+    if chosen.failed_position != position:
+        raise ProjectionConflict(
+            f"The build {chosen.label} of {name} failed at position {chosen.failed_position}, not at {position}: "
+            f"{chosen.reason}"
+        )
+    left_out = {"name": name, "version": chosen.version, "position": position, "reason": chosen.reason, "actor": actor}
+    connection.execute(skips.insert(), left_out)
+    return _forget_failure(connection, chosen)
+
+
+def _take(connection: Connection, name: str) -> None:
+    """One change at a time; and it waits a while, not for ever, for those who read what it moves."""
+    connection.execute(_LOCK, {"name": name})
+    connection.execute(_LOCK_TIMEOUT)
+
+
+def _insert(connection: Connection, key: BuildKey, role: BuildRole, tables: Sequence[str]) -> None:
+    connection.execute(
+        checkpoints.insert().values(
+            name=key.name,
+            version=key.version,
+            build=key.build,
+            place=key.place,
+            role=role,
+            tables=list(tables),
+            position=0,
+            rate=0.0,
+            updated_at=func.now(),
+        )
+    )
+
+
+def _exchange(connection: Connection, live: Build, following: Build) -> BuildName:
+    connection.execute(checkpoints.update().where(is_build(live.key)).values(role="retired", updated_at=func.now()))
+    connection.execute(checkpoints.update().where(is_build(following.key)).values(role="live"))
+    create_views(connection, following, instead_of=live)
+    return BuildName(following.version, following.build)
+
+
+def _forget_failure(connection: Connection, build: Build) -> BuildName:
+    connection.execute(checkpoints.update().where(is_build(build.key)).values(reason=None, failed_position=None))
+    return BuildName(build.version, build.build)
+
+
+def _live(builds: Sequence[Build], name: str) -> Build:
+    for build in builds:
+        if build.role == "live":
+            return build
+    raise ProjectionNotFound(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
+
+
+def _failed(connection: Connection, name: str, wanted: BuildName | None) -> Build:
+    builds = builds_of(connection, name, lock=True)
+    _live(builds, name)
+    failed = [build for build in builds if build.reason is not None and build.role != "different"]
+    return _one(failed, name, wanted, "has failed")
+
+
+def _one(builds: Sequence[Build], name: str, wanted: BuildName | None, what: str) -> Build:
+    found = [build for build in builds if wanted is None or wanted == BuildName(build.version, build.build)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ProjectionConflict(f"Name one of the builds of {name}: {', '.join(build.label for build in found)}.")
+    raise ProjectionConflict(f"No build of {name} {what}." if wanted is None else f"{name} has no build {wanted}.")

@@ -1,0 +1,72 @@
+"""``ProjectionBuilds`` on PostgreSQL: changes rows that runners, wherever they are, look at all the time."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy.exc import OperationalError
+
+from send2llm.application.projections import BuildName, ProjectionStatus, ProjectionStatuses
+from send2llm.domain.errors import ProjectionConflict, StoreUnavailable
+from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
+from send2llm.infrastructure.projections import builds
+
+T = TypeVar("T")
+
+_LOCKED = "55P03"  # lock_not_available
+
+
+class PostgresProjectionBuilds:
+    """Each command is a transaction on a connection of its own: they are rare."""
+
+    def __init__(self, database: ConnectionInfo, statuses: ProjectionStatuses) -> None:
+        self._engine = create_engine(database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True)
+        self._statuses = statuses
+
+    async def rebuild(self, name: str) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.begin_build(connection, name, "building"))
+
+    async def verify(self, name: str) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.begin_build(connection, name, "verifying"))
+
+    async def swap(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.swap(connection, name, build))
+
+    async def rollback(self, name: str) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.rollback(connection, name))
+
+    async def drop(self, name: str, build: BuildName) -> None:
+        await self._do(lambda connection: builds.drop(connection, name, build))
+
+    async def pause(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.set_paused(connection, name, build, paused=True))
+
+    async def resume(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.set_paused(connection, name, build, paused=False))
+
+    async def retry(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.retry(connection, name, build))
+
+    async def skip(self, name: str, position: int, actor: str, build: BuildName | None = None) -> ProjectionStatus:
+        return await self._done(name, lambda connection: builds.skip(connection, name, position, actor, build))
+
+    async def _done(self, name: str, change: Callable[[Connection], BuildName]) -> ProjectionStatus:
+        """Make the change, and tell how the build stands that it was made to."""
+        changed = await self._do(change)
+        for status in await self._statuses.all():
+            if (status.name, status.version, status.build) == (name, changed.version, changed.build):
+                return status
+        raise ProjectionConflict(f"The build {changed} of {name} was dropped by somebody else.")
+
+    async def _do(self, change: Callable[[Connection], T]) -> T:
+        def work() -> T:
+            with self._engine.begin() as connection:
+                return change(connection)
+
+        try:
+            return await asyncio.to_thread(work)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) == _LOCKED:
+                raise ProjectionConflict("Somebody reads these tables for long; try again later.") from None
+            raise StoreUnavailable("The database cannot be reached; nothing was changed.") from None

@@ -1,0 +1,50 @@
+"""Views under lasting names, through which the tables of the live build are read.
+
+``history_conversations`` is a view of ``history_v1_conversations``, wherever the build that is read has its tables. So
+reports and dashboards name no version, and a swap is one transaction.
+"""
+
+import re
+from functools import cache
+
+from sqlalchemy import Column, Connection, MetaData, Table, text
+
+from send2llm.application.projections import view_name
+from send2llm.infrastructure.projections.checkpoints import Build, qualified, usual_place
+
+
+def create_views(connection: Connection, build: Build, *, instead_of: Build | None = None) -> None:
+    """Let the views lead to the tables of a build, ``instead_of`` another one's."""
+    usual = usual_place(connection)
+    for gone in instead_of.tables if instead_of is not None else ():
+        connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, _view(build.name, gone))}"))
+    for table in build.tables:
+        view, source = qualified(usual, _view(build.name, table)), qualified(build.place or usual, table)
+        connection.execute(text(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {source}"))  # noqa: S608 - names of ours, quoted
+
+
+def has_views(connection: Connection, build: Build) -> bool:
+    """Whether there are such views."""
+    find = text("SELECT bool_and(to_regclass(quote_ident(view)) IS NOT NULL) FROM unnest(:views ::text[]) AS view")
+    found = connection.execute(find, {"views": [_view(build.name, table) for table in build.tables]}).scalar_one()
+    return found is not False
+
+
+@cache
+def as_read(table: Table) -> Table:
+    """The view of a projection's ``table``, which is named by ``table_name``, to select from."""
+    named = _VERSIONED.fullmatch(table.name)
+    if named is None:
+        raise ValueError(f"{table.name} is not named by table_name().")
+    return Table(
+        view_name(named[1], named[2]), MetaData(), *(Column(column.name, column.type) for column in table.columns)
+    )
+
+
+def _view(projection: str, table: str) -> str:
+    """The view's name for a table: without the version, where the table's name has one as ``table_name`` makes it."""
+    named = _VERSIONED.fullmatch(table)
+    return view_name(projection, named[2]) if named and named[1] == projection else f"{table}_live"
+
+
+_VERSIONED = re.compile(r"(.+?)_v\d+_(.+)")

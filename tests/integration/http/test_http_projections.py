@@ -1,0 +1,63 @@
+"""``/api/projections``: builds begun, looked at and dropped while the service works."""
+
+import pytest
+
+from gateway import Gateway, Json, soon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def builds(gateway: Gateway, name: str) -> dict[str, Json]:
+    listed = (await gateway.api.get("/api/projections")).json()["data"]
+    return {f"{one['version']}.{one['build']}": one for one in listed if one["name"] == name}
+
+
+async def test_a_rebuild_while_calls_are_made(gateway: Gateway) -> None:
+    with gateway.projecting():
+        await gateway.ask()
+        await gateway.history_is_complete()
+        begun = await gateway.api.post("/api/projections/history/rebuild")
+        assert (begun.status_code, begun.json()["role"]) == (202, "building")
+        again = await gateway.api.post("/api/projections/history/rebuild")
+        assert again.status_code in (202, 409)
+        label = f"{begun.json()['version']}.{begun.json()['build']}"
+
+        async def swapped() -> bool:
+            return (await builds(gateway, "history"))[label]["role"] in ("live", "retired")
+
+        await gateway.ask()
+        await soon(swapped)
+        conversations = (await gateway.api.get("/api/conversations")).json()["data"]
+        assert len(conversations) >= 2
+
+        live = next(name for name, one in (await builds(gateway, "history")).items() if one["role"] == "live")
+        refused = await gateway.api.delete(f"/api/projections/history/builds/{live}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "projection_conflict")
+        for old, one in (await builds(gateway, "history")).items():
+            if one["role"] == "retired":
+                assert (await gateway.api.delete(f"/api/projections/history/builds/{old}")).status_code == 204
+        assert [one["role"] for one in (await builds(gateway, "history")).values()] == ["live"]
+
+
+async def test_verify_tells_that_the_ledger_is_right(gateway: Gateway) -> None:
+    with gateway.projecting():
+        await gateway.ask()
+        await gateway.history_is_complete()
+        begun = (await gateway.api.post("/api/projections/cost_ledger/verify")).json()
+
+        async def compared() -> bool:
+            role = (await builds(gateway, "cost_ledger"))[f"{begun['version']}.{begun['build']}"]["role"]
+            return bool(role in ("verified", "different"))
+
+        await soon(compared)
+        found = (await builds(gateway, "cost_ledger"))[f"{begun['version']}.{begun['build']}"]
+        assert (found["role"], found["error"]) == ("verified", None)
+
+
+async def test_what_is_wrong_is_said(gateway: Gateway) -> None:
+    assert (await gateway.api.post("/api/projections/nothing/rebuild")).status_code == 404
+    assert (await gateway.api.post("/api/projections/history/pause?build=one")).status_code == 400
+    unknown = await gateway.api.post("/api/projections/history/pause?build=9.9")
+    assert unknown.status_code in (404, 409)
+    assert (await gateway.api.post("/api/projections/history/skip", json={"position": 0})).status_code == 400
+    assert (await gateway.api.post("/api/projections/Nothing;/rebuild")).status_code in (400, 404)

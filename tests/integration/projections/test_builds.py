@@ -1,0 +1,288 @@
+"""Builds: a projection is built anew beside the one that is read, and takes its place; nothing stands still for it."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+from onlooker import Onlooker, Project
+from psycopg.errors import UndefinedColumn
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, create_engine
+from tally_projection import MESSAGES, Tally
+
+from send2llm.application.projections import BuildName, ProjectionStatus
+from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.builds import remove_abandoned
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.status import PostgresProjections
+from send2llm.projections import RecordedEvent, copy_rows, table_name
+from send2llm.testing.eventually import eventually, eventually_async
+
+COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
+
+
+@pytest.fixture
+def statuses(pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjections:
+    return PostgresProjections(pool, codec)
+
+
+@pytest.fixture
+def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> PostgresProjectionBuilds:
+    return PostgresProjectionBuilds(migrated, statuses)
+
+
+class TallyTwo(Tally):
+    """The next version: it also keeps how long the texts are."""
+
+    version = 2
+    tables = MetaData()
+    counts = Table(
+        table_name("tally", 2, "counts"),
+        tables,
+        Column("text", Text, primary_key=True),
+        Column("count", BigInteger, nullable=False),
+    )
+    seen = Table(
+        table_name("tally", 2, "seen"),
+        tables,
+        Column("position", BigInteger, primary_key=True),
+        Column("length", BigInteger, nullable=False),
+    )
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        super_rows = [
+            {"position": recorded.position, "length": len(recorded.event.message.text)} for recorded in events
+        ]
+        copy_rows(connection, self.seen, super_rows)
+        for recorded in events:
+            connection.exec_driver_sql(
+                "INSERT INTO tally_v2_counts VALUES (%s, 1) "
+                "ON CONFLICT (text) DO UPDATE SET count = tally_v2_counts.count + 1",
+                (recorded.event.message.text,),
+            )
+
+
+async def by_label(statuses: PostgresProjections) -> dict[str, ProjectionStatus]:
+    return {f"{status.version}.{status.build}": status for status in await statuses.all()}
+
+
+async def roles(statuses: PostgresProjections) -> dict[str, str]:
+    return {label: status.role for label, status in (await by_label(statuses)).items()}
+
+
+async def test_a_projection_is_read_under_a_name_without_a_version(
+    project: Project, say: Callable[..., None], onlooker: Onlooker
+) -> None:
+    with project(Tally()):
+        say("a", "b")
+        eventually(onlooker.caught_up)
+
+        assert onlooker.value(COUNT) == 2
+
+
+async def test_a_rebuild_takes_the_place_of_the_live_build_while_events_come(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say(*["before"] * 50)
+        eventually(onlooker.caught_up)
+        stop = threading.Event()
+
+        def keep_saying() -> None:
+            while not stop.is_set():
+                say("meanwhile")
+
+        writer = threading.Thread(target=keep_saying)
+        writer.start()
+        try:
+            begun = await builds.rebuild("tally")
+            assert (begun.version, begun.build, begun.role) == (1, 2, "building")
+            await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+        finally:
+            stop.set()
+            writer.join()
+        stored = onlooker.value(f"SELECT count(*) FROM stored_events WHERE topic = '{MESSAGES}'")
+        eventually(lambda: onlooker.value(COUNT) == stored)
+        # What was read before is kept up to date, so that it can be read again.
+        eventually(lambda: onlooker.value("SELECT sum(count) FROM tally_v1_counts") == stored)
+        place = onlooker.value("SELECT place FROM projection_checkpoints WHERE build = 2")
+        assert onlooker.value(f'SELECT sum(count) FROM "{place}".tally_v1_counts') == stored
+
+
+async def test_rollback_and_drop(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        await builds.rebuild("tally")
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+
+        assert (await builds.rollback("tally")).build == 1
+        assert await roles(statuses) == {"1.1": "live", "1.2": "retired"}
+        with pytest.raises(ProjectionConflict, match=r"1\.1 of tally is what is read"):
+            await builds.drop("tally", BuildName(1, 1))
+        place = onlooker.value("SELECT place FROM projection_checkpoints WHERE build = 2")
+        await builds.drop("tally", BuildName(1, 2))
+
+        assert await roles(statuses) == {"1.1": "live"}
+        assert onlooker.value("SELECT to_regnamespace(%s)", place) is None
+        say("b")
+        eventually(lambda: onlooker.value(COUNT) == 2)
+        with pytest.raises(ProjectionConflict, match="no earlier build"):
+            await builds.rollback("tally")
+
+
+async def test_the_next_version_is_built_beside_and_swapped_in(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say(*["a"] * 30)
+        eventually(onlooker.caught_up)
+    with project(Tally(), TallyTwo()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "2.1": "live"}))
+        assert onlooker.value("SELECT max(length) FROM tally_seen") == 1
+        assert onlooker.value(COUNT) == 30
+
+        await builds.rollback("tally")
+        with pytest.raises(UndefinedColumn, match="length"):
+            onlooker.value("SELECT max(length) FROM tally_seen")
+        assert onlooker.value(COUNT) == 30
+
+
+async def test_an_old_version_that_was_dropped_does_not_come_back(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    with project(Tally(), TallyTwo()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "2.1": "live"}))
+        await builds.drop("tally", BuildName(1, 1))
+        say("b")
+        eventually(lambda: onlooker.value(COUNT) == 2)
+        assert await roles(statuses) == {"2.1": "live"}
+    with project(Tally(), TallyTwo()):
+        say("c")
+        eventually(lambda: onlooker.value(COUNT) == 3)
+        assert await roles(statuses) == {"2.1": "live"}
+
+
+async def test_verify_finds_that_all_is_right_and_leaves_nothing_behind(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say(*["a"] * 40, "b")
+        eventually(onlooker.caught_up)
+        begun = await builds.verify("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
+
+        status = (await by_label(statuses))[f"{begun.version}.{begun.build}"]
+        assert (status.reason, status.state, status.lag_events) == (None, "waiting", 0)
+        assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
+
+
+async def test_verify_finds_rows_that_the_events_do_not_explain(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say(*["a"] * 40, "b")
+        eventually(onlooker.caught_up)
+        onlooker.connection.execute("UPDATE tally_v1_counts SET count = 41 WHERE text = 'a'")
+        await builds.verify("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.2", "different"))
+
+        found = (await by_label(statuses))["1.2"].reason
+        assert found == "tally_v1_counts: 1 rows only in the live build, 1 only in the rebuilt one"
+
+
+async def test_pause_and_resume(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        assert (await builds.pause("tally")).state == "paused"
+        say("b")
+        say("c")
+        assert onlooker.value(COUNT) == 1
+
+        await builds.resume("tally")
+        eventually(lambda: onlooker.value(COUNT) == 3)
+
+
+async def test_a_build_that_nobody_works_on_is_removed_after_a_day(
+    migrated: ConnectionInfo,
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    engine = create_engine(migrated.sqlalchemy_url)
+    with engine.begin() as connection:
+        assert remove_abandoned(connection) == []
+    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '25 hours'")
+    with engine.begin() as connection:
+        assert [build.label for build in remove_abandoned(connection)] == ["1.2"]
+    engine.dispose()
+
+    assert await roles(statuses) == {"1.1": "live"}
+    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
+
+
+async def test_what_does_not_exist_or_does_not_fit_is_said(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    with pytest.raises(ProjectionNotFound, match="no projection 'nothing'"):
+        await builds.rebuild("nothing")
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        with pytest.raises(ProjectionConflict, match="No build of tally is being built"):
+            await builds.swap("tally")
+        with pytest.raises(ProjectionConflict, match=r"tally has no build 7\.1"):
+            await builds.pause("tally", BuildName(7, 1))
+        with pytest.raises(ProjectionConflict, match="No build of tally has failed"):
+            await builds.retry("tally")
+        await builds.pause("tally")
+        begun = await builds.rebuild("tally")
+        assert begun.role == "building"
+
+
+async def _is(statuses: PostgresProjections, wanted: dict[str, str]) -> bool:
+    return await roles(statuses) == wanted
+
+
+async def _has_role(statuses: PostgresProjections, label: str, role: str) -> bool:
+    return (await roles(statuses)).get(label) == role

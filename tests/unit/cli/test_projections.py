@@ -1,0 +1,31 @@
+"""``send2llm projections new`` writes what runs."""
+
+from pathlib import Path
+
+import pytest
+
+from send2llm.infrastructure.projections.loading import own_projections
+from send2llm.interfaces.cli.errors import CommandFailed
+from send2llm.interfaces.cli.new_projection import write_projection
+
+
+def test_a_new_projection_can_be_loaded_from_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+
+    files = write_projection("answers_by_model", folder)
+
+    assert [file.name for file in files] == ["answers_by_model.py", "test_answers_by_model.py"]
+    assert [projection.name for projection in own_projections([str(folder)])] == ["answers_by_model"]
+
+
+@pytest.mark.parametrize("name", ["", "Answers", "a b", "1st", "a__b", "x" * 41])
+def test_a_name_that_no_table_could_bear_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="lower case words"):
+        write_projection(name, tmp_path)
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    write_projection("mine", tmp_path)
+
+    with pytest.raises(CommandFailed, match="exists already"):
+        write_projection("mine", tmp_path)
