@@ -32,11 +32,38 @@ class Templates(Protocol):
         ...
 
 
+class TemplateShelf:
+    """The templates that requests use, kept at hand: what another process changed counts within a second."""
+
+    def __init__(self, templates: Templates, clock: Clock) -> None:
+        self._templates = templates
+        self._clock = clock
+        self._kept: dict[str, tuple[float, PromptTemplate]] = {}
+
+    async def usable(self, name: str, version: int | None = None) -> TemplateVersionAdded:
+        """A version, by default the last.
+
+        Raises ``TemplateNotFound``, ``TemplateVersionNotFound``, ``TemplateIsRetired``, ``StoreUnavailable``.
+        """
+        now = self._clock.monotonic()
+        known = self._kept.get(name)
+        if known is None or now - known[0] > FRESH_FOR:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            known = self._kept[name] = (now, await self._templates.load(name))
+        return known[1].usable(version)
+
+    def forget(self, name: str) -> None:
+        """Look a template up again when it is wanted next: it was changed here."""
+        self._kept.pop(name, None)
+
+
 class TemplateCommands:
     """Handles the commands; each returns the template as it is afterwards. Every method raises ``StoreUnavailable``."""
 
-    def __init__(self, templates: Templates) -> None:
+    def __init__(self, templates: Templates, shelf: TemplateShelf) -> None:
         self._templates = templates
+        self._shelf = shelf
 
     async def set(
         self,
@@ -71,27 +98,6 @@ class TemplateCommands:
                 await self._templates.save(template, context)
             except StaleTemplate:
                 continue
+            self._shelf.forget(name)
             return template
         raise StaleTemplate(name)
-
-
-class TemplateShelf:
-    """The templates that requests use, kept at hand: what another process changed counts within a second."""
-
-    def __init__(self, templates: Templates, clock: Clock) -> None:
-        self._templates = templates
-        self._clock = clock
-        self._kept: dict[str, tuple[float, PromptTemplate]] = {}
-
-    async def usable(self, name: str, version: int | None = None) -> TemplateVersionAdded:
-        """A version, by default the last.
-
-        Raises ``TemplateNotFound``, ``TemplateVersionNotFound``, ``TemplateIsRetired``, ``StoreUnavailable``.
-        """
-        now = self._clock.monotonic()
-        known = self._kept.get(name)
-        if known is None or now - known[0] > FRESH_FOR:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            known = self._kept[name] = (now, await self._templates.load(name))
-        return known[1].usable(version)

@@ -8,7 +8,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.context import Context
-from send2llm.application.templates import TemplateCommands, Templates
+from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.domain.errors import StaleTemplate, StoreUnavailable, TemplateNotFound
 from send2llm.domain.prompt_template import PromptTemplate
 from send2llm.domain.prompt_template_events import TemplateMessage
@@ -16,11 +16,16 @@ from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.system import SystemClock, TimeOrderedIdentifiers
+from send2llm.testing.clock import FakeClock
 from send2llm.testing.templates import InMemoryTemplates
 
 CONTEXT = Context(correlation_id=UUID(int=1), actor="ann")
 HELLO = TemplateMessage("system", "Say hello to {{name}}.")
 BYE = TemplateMessage("system", "Say good-bye.")
+
+
+def commanding(templates: Templates) -> TemplateCommands:
+    return TemplateCommands(templates, TemplateShelf(templates, FakeClock()))
 
 
 @asynccontextmanager
@@ -44,7 +49,7 @@ async def templates(request: pytest.FixtureRequest) -> AsyncIterator[Templates]:
 
 
 async def test_versions_come_back_as_they_were_set(templates):
-    commands = TemplateCommands(templates)
+    commands = commanding(templates)
     await commands.set(CONTEXT, "greeting", [HELLO])
     await commands.set(CONTEXT, "greeting", [HELLO, BYE])
     await commands.set(CONTEXT, "greeting", [HELLO, BYE])
@@ -56,12 +61,12 @@ async def test_what_is_not_there_is_not_found(templates):
     with pytest.raises(TemplateNotFound):
         await templates.load("nobody")
     with pytest.raises(TemplateNotFound):
-        await TemplateCommands(templates).retire(CONTEXT, "nobody")
+        await commanding(templates).retire(CONTEXT, "nobody")
     assert await templates.all() == []
 
 
 async def test_all_are_listed_in_the_order_in_which_they_came(templates):
-    commands = TemplateCommands(templates)
+    commands = commanding(templates)
     for name in ("b", "a", "b", "c"):
         await commands.set(CONTEXT, name, [TemplateMessage("user", f"It is {name}.")])
     await commands.retire(CONTEXT, "a")

@@ -90,16 +90,19 @@ async def test_the_own_api_gives_back_as_well(gateway: Gateway, provider: FakeOp
 
 
 async def test_a_prompt_is_used_by_name_in_both_apis(gateway: Gateway, provider: FakeOpenAIServer) -> None:
-    await set_template(gateway, "greet", "Greet {{name}}.")
-    prompt = {"id": "greet", "version": "1", "variables": {"name": "Ann"}}
+    variables = {"name": "Ann", "words": 40}
+    prompt = {"id": "greet", "version": "1", "variables": variables}
+    text = {"role": "system", "content": "Greet {{name}} in {{words}} words."}
+    body = {"messages": [text], "variables": {"words": "number"}}
+    assert (await gateway.api.put("/api/templates/greet", json=body)).status_code == 200
     await gateway.sdk.chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": "Hi"}], extra_body={"prompt": prompt}
     )
     conversation = await gateway.start_conversation()
-    body = {"model": MODEL, "content": "Hi", "prompt": {"id": "greet", "variables": {"name": "Ann"}}}
+    body = {"model": MODEL, "content": "Hi", "prompt": {"id": "greet", "variables": variables}}
     assert (await gateway.api.post(f"/api/conversations/{conversation}/messages", json=body)).status_code == 200
     for request in provider.requests:
-        assert [one["content"] for one in request.json["messages"]] == ["Greet Ann.", "Hi"]
+        assert [one["content"] for one in request.json["messages"]] == ["Greet Ann in 40 words.", "Hi"]
         assert "prompt" not in request.json
     requested = await gateway.events("conversation.completion_requested")
     assert [one.data["template"] for one in requested] == [{"name": "greet", "version": 1}] * 2

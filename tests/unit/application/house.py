@@ -112,8 +112,8 @@ class House:
         outcomes = Outcomes(self.conversations, Charges(prices), self.clock, self.observer, self.background)
         providers = FakeProviders(*self.providers)
         self.templates = InMemoryTemplates(self.store, self.clock, self.identifiers)
-        self.template_commands = TemplateCommands(self.templates)
         shelf = TemplateShelf(self.templates, self.clock)
+        self.template_commands = TemplateCommands(self.templates, shelf)
         chain = HandlerChain(self.handlers, HandlerSurroundings(self.conversations, shelf, Windows()))
         self.sender = MessageSender(
             intents, admission, outcomes, providers, self.retries, self.clock, FixedRandomness(), chain

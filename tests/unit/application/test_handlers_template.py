@@ -83,6 +83,13 @@ async def test_what_is_wrong_is_refused_by_name_and_nothing_is_stored(house, pro
     assert len(house.store.events) == stored
 
 
+async def test_what_was_set_here_counts_at_once(house):
+    await house.complete(**using(id="greet", variables={"name": "Ann"}))
+    await house.template_commands.set(house.context(), "greet", [TemplateMessage("system", "Greet nobody.")])
+    await house.complete(**using(id="greet"))
+    assert sent(house)[0] == "Greet nobody."
+
+
 async def test_a_retired_one_is_refused(house):
     await house.template_commands.retire(house.context(), "greet", "old")
     with pytest.raises(TemplateIsRetired):

@@ -29,7 +29,7 @@ class UsePrompt(_Body):
 
     id: str
     version: str | int | None = None
-    variables: dict[str, str | float | bool] | None = None
+    variables: dict[str, str | bool | int | float] | None = None
 
 
 class SendMessages(_Body):
