@@ -44,7 +44,7 @@ from send2llm.application.feed import EventFeed
 from send2llm.application.handler_chain import HandlerChain
 from send2llm.application.handler_surroundings import ContextWindows, HandlerSurroundings
 from send2llm.application.intents import Intents
-from send2llm.application.money_audit import AuditMoney, StreamNames
+from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import (
@@ -320,6 +320,8 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     clock = SystemClock()
     metrics = Metrics(version=__version__, known_models=_known_models(settings))
     providers = _providers(settings)
+    catalogue = _catalogue(settings, clock)
+    prices = _price_book(settings, catalogue)
     yield Settings, settings
     yield Clock, clock
     yield Identifiers, TimeOrderedIdentifiers()
@@ -331,8 +333,8 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Timeouts, Timeouts(**settings.timeouts.model_dump())
     yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
     yield ModelNames, _model_names(settings)
-    catalogue = _catalogue(settings, clock)
-    yield PriceBook, _price_book(settings, catalogue)
+    yield PriceBook, prices
+    yield PriceVersions, prices
     yield ContextWindows, catalogue
     yield Background, Background()
     yield StreamNames, BudgetStreams()
@@ -437,7 +439,7 @@ def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:
     )
 
 
-def _price_book(settings: Settings, catalogue: PriceBook) -> PriceBook:
+def _price_book(settings: Settings, catalogue: PriceBook) -> OverridePriceBook:
     configured = settings.providers
     return OverridePriceBook(
         {name: price.model_dump() for name, price in settings.prices.items()},

@@ -1,5 +1,6 @@
 """How a call begins: which conversation it belongs to, who shall answer, and the first commit."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -163,7 +164,7 @@ class Intents:
                 claim=None if claim is None else (claim, _claimed(conversation.id, completion_id, digest)),
                 holds=() if admitted.hold is None else admitted.hold.events(conversation.id),
             )
-        except StoreUnavailable:
+        except (StoreUnavailable, asyncio.CancelledError):  # whoever is cancelled does not learn it either
             self._doubts.settle(conversation.id, completion_id, admitted.hold, context)
             raise
         except BaseException:  # not stored: whatever it was, nothing of it is held

@@ -13,6 +13,8 @@ import pytest_asyncio
 
 from gateway import MODEL, Gateway, serving, settings_for
 from send2llm.settings import PriceSettings
+from send2llm.testing.budget_stories import hold, overrun
+from send2llm.testing.money_log import RIGHT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,6 +107,9 @@ async def test_costs(gateway):
     assert table[1].split()[:4] == ["fake", MODEL, "1", "1"]
     (line,) = (await run(gateway, "costs", "--by", "day", "--by", "tenant", "--json")).json["data"]
     assert line["tenant"] == "default"
+    (line,) = (await run(gateway, "costs", "--by", "actor", "--json")).json["data"]
+    assert len((await run(gateway, "costs", "--actor", line["actor"], "--json")).json["data"]) == 1
+    assert "Nothing was spent" in (await run(gateway, "costs", "--actor", "nobody")).errors
 
 
 async def test_the_audit_exits_with_what_it_found(gateway):
@@ -113,3 +118,36 @@ async def test_the_audit_exits_with_what_it_found(gateway):
     said = await run(gateway, "audit", "money")
     assert (said.exit_code, "Everything agrees." in said.errors) == (0, True)
     assert (await run(gateway, "audit", "money", "--json")).json["agrees"]
+
+
+async def test_the_audit_of_a_wrong_log_exits_with_1_and_names_the_place(gateway, writer):
+    log = RIGHT.changed("settled", spent_usd=Decimal("0.7"), returned_usd=Decimal("3.3"))
+    writer.store(log.stored(writer.codec))
+    stream, position = log.place("settled")
+
+    told = (await gateway.api.get("/api/audit/money")).json()
+    assert not told["agrees"]
+    assert told["difference_count"] == 1
+    (difference,) = told["differences"]
+    assert (difference["stream"], difference["position"]) == (stream, position)
+    assert (difference["expected_usd"], difference["found_usd"]) == ("0.75", "0.7")
+
+    said = await run(gateway, "audit", "money")
+    assert said.exit_code == 1
+    assert f"{stream} at {position}: what an allowance spent: $0.7, which should be $0.75" in said.errors
+    assert "Differences: 1." in said.errors
+    as_json = await run(gateway, "audit", "money", "--json")
+    assert (as_json.exit_code, as_json.json) == (1, told)
+
+
+async def test_the_audit_of_a_right_log_tells_what_went_beyond_holds(gateway, writer):
+    log = RIGHT.changed("answered", cost_usd=Decimal("1.25")).after(
+        "answered", over=overrun(1, "0.25", hold(1).hold_id)
+    )
+    log = log.changed("settled", spent_usd=Decimal("1.75"), returned_usd=Decimal("2.5"))
+    log = log.changed("closed", settled_usd=Decimal("1.75"), overrun_usd=Decimal("0.25"))
+    writer.store(log.stored(writer.codec))
+    said = await run(gateway, "audit", "money")
+    assert (said.exit_code, "Everything agrees." in said.errors) == (0, True), said.errors
+    assert "a provider billed $0.25 more than was held" in said.errors
+    assert "Closed periods: 1, with $1.75 settled." in said.errors

@@ -22,6 +22,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only attempts b
 Provider = Annotated[str | None, typer.Option(help="Only those at this provider.")]
 Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
 Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
+Actor = Annotated[str | None, typer.Option(help="Only those of this key.")]
 Zone = Annotated[str, typer.Option("--zone", help="Whose days, such as Europe/Berlin.")]
 
 
@@ -33,6 +34,7 @@ def costs(
     provider: Provider = None,
     model: Model = None,
     tenant: Tenant = None,
+    actor: Actor = None,
     zone: Zone = "UTC",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -48,6 +50,7 @@ def costs(
             provider=provider,
             model=model,
             tenant=tenant,
+            actor=actor,
             time_zone=zone,
         )
     if as_json:
