@@ -1,8 +1,11 @@
 import time
 
 import pytest
+from exchanges import command, exchange
 
 from send2llm.domain.errors import InvalidRequest
+from send2llm.domain.message import Message, TextPart
+from send2llm.infrastructure.handlers.redact import Redact
 from send2llm.infrastructure.handlers.redaction.detectors import DETECTORS, phone_numbers
 from send2llm.infrastructure.handlers.redaction.own_pattern import OwnPattern
 
@@ -134,3 +137,22 @@ def test_a_pattern_of_ones_own_has_its_time():
 def test_a_pattern_that_cannot_work_is_refused(pattern, words):
     with pytest.raises(ValueError, match=words):
         OwnPattern("X", pattern, 0.05)
+
+
+async def test_a_text_full_of_personal_data_takes_no_long_time_either():
+    many = [f"ann{number}@example.com" for number in range(20_000)]
+    said = Message("assistant", (TextPart(" ".join(many)),))
+    messages = (Message("user", (TextPart(", ".join(many)),)), said, Message("user", (TextPart("[" * 50_000),)))
+    calls = exchange()
+    began = time.process_time()
+    sent = await Redact({}).on_request(command(*messages), calls)
+    assert time.process_time() - began < 5.0
+    assert "@" not in sent.messages[0].text + sent.messages[1].text
+    assert sent.messages[1].text.startswith("[EMAIL_1] [EMAIL_2] ")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_takes_long_with_a_region(text):
+    began = time.process_time()
+    list(phone_numbers("DE")(text))
+    assert time.process_time() - began < 2.0

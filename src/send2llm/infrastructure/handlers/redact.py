@@ -1,5 +1,6 @@
 """``redact``: secrets and personal data leave their places to placeholders, and come back in the answer."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -25,6 +26,10 @@ from send2llm.infrastructure.handlers.redaction.vault import Vault
 
 Kind = Literal["private_key", "jwt", "api_key", "email", "iban", "credit_card", "ip", "phone"]
 EVERY_KIND: tuple[Kind, ...] = ("private_key", "jwt", "api_key", "email", "iban", "credit_card", "ip", "phone")
+
+
+LONG = 100_000
+"""Characters; to look through more takes so long that other calls shall not wait for it."""
 
 
 class Pattern(BaseModel):
@@ -63,7 +68,10 @@ class Redact(Handler):
     async def on_request(self, command: SendMessage, exchange: Exchange) -> SendMessage:
         """The request with placeholders; raises ``SensitiveData``."""
         said = await exchange.said(command)
-        messages, vault = self._redacted(command, said)
+        if sum(len(message.text) for message in command.messages) > LONG:
+            messages, vault = await asyncio.to_thread(self._redacted, command, said)
+        else:
+            messages, vault = self._redacted(command, said)
         if len(vault):
             exchange.notes[self] = vault
         if all(one is other for one, other in zip(messages, command.messages, strict=True)):

@@ -1,5 +1,6 @@
 """Puts placeholders in the places of what the detectors find."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ from send2llm.handlers import (
     ToolResultPart,
 )
 from send2llm.infrastructure.handlers.redaction.detectors import Find
-from send2llm.infrastructure.handlers.redaction.vault import PLACEHOLDER, Vault
+from send2llm.infrastructure.handlers.redaction.numbers import Span
+from send2llm.infrastructure.handlers.redaction.vault import FEW, PLACEHOLDER, Vault
 
 _ROUNDS = 10
 """What was next to something that is a placeholder now may be found in the next look; so often is looked at most."""
@@ -53,30 +55,50 @@ class Redactor:
 
     def _part(self, part: ContentPart, vault: Vault, param: str, *, new: bool) -> ContentPart:
         def masked(text: str, *, in_json: bool = False) -> str:
-            # What an assistant said is stored as it said it: only what was taken out of it is put back.
-            known = vault.hidden(text, in_json=in_json) if in_json or not new else text
             if new:
-                return self.text(known, vault, param)
+                return self.text(vault.hidden(text, in_json=in_json) if in_json else text, vault, param)
+            # What an assistant said is stored as it said it: only what was taken out of it is put back.
+            known = vault.hidden(text, in_json=in_json)
+            if len(vault) > FEW:
+                known = self._look(known, vault, param, only_known=True)
             vault.reserve(known)
             return known
 
         return _with_text(part, masked)
 
-    def _look(self, text: str, vault: Vault, param: str) -> str:
-        taken = [match.span() for match in PLACEHOLDER.finditer(text)] if "[" in text else []
+    def _look(self, text: str, vault: Vault, param: str, *, only_known: bool = False) -> str:
+        taken = _Taken(match.span() for match in (PLACEHOLDER.finditer(text) if "[" in text else ()))
         found: list[tuple[int, int, str]] = []
         for kind, find in self._detectors.items():
             for begin, end in find(text):
-                if all(end <= other[0] or other[1] <= begin for other in taken):
+                if only_known and not vault.knows(text[begin:end]):
+                    continue
+                if taken.take(begin, end):
                     if kind in self._refused:
                         raise SensitiveData(kind, param)
-                    taken.append((begin, end))
                     found.append((begin, end, kind))
         pieces, last = [], 0
         for begin, end, kind in sorted(found):
             pieces += [text[last:begin], vault.placeholder(kind, text[begin:end])]
             last = end
         return "".join([*pieces, text[last:]]) if found else text
+
+
+class _Taken:
+    """Spans of a text that do not overlap."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        """``spans`` are in their order."""
+        self._spans = list(spans)
+
+    def take(self, begin: int, end: int) -> bool:
+        """Add a span, unless a part of it is taken."""
+        place = bisect_left(self._spans, (begin, end))
+        neighbours = self._spans[max(0, place - 1) : place + 1]
+        if any(begin < one[1] and one[0] < end for one in neighbours):
+            return False
+        self._spans.insert(place, (begin, end))
+        return True
 
 
 def _with_text(part: ContentPart, change: Callable[..., str]) -> ContentPart:

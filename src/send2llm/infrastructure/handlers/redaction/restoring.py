@@ -19,7 +19,7 @@ class Restoring:
         """What can be passed on by now."""
         text = self._held + piece
         begin = text.rfind("[")
-        if begin >= 0 and self._vault.may_go_on(text[begin:]) and not text.endswith("]"):
+        if begin >= 0 and self._vault.may_go_on(text[begin:]):
             self._held = text[begin:]
             text = text[:begin]
         else:

@@ -9,6 +9,12 @@ PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[1-9][0-9]*\]")
 """What a placeholder looks like: ``[EMAIL_1]``."""
 
 
+_BEGINNING = re.compile(r"\[(?:[A-Z][A-Z0-9_]*)?")
+"""What may become one."""
+
+FEW = 64
+"""So many originals can be looked for letter by letter at once; the time for more would grow with their number."""
+
 _ESCAPE = r"\\u[0-9A-Fa-f]{4}|\\."
 """One character of a JSON string; no original begins in the middle of it."""
 
@@ -16,12 +22,13 @@ _ESCAPE = r"\\u[0-9A-Fa-f]{4}|\\."
 class Vault:
     """Gives placeholders, by first appearance: the same texts in the same order always get the same ones."""
 
-    __slots__ = ("_known", "_last", "_originals", "_placeholders", "_taken")
+    __slots__ = ("_known", "_last", "_longest", "_originals", "_placeholders", "_taken")
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         """``taken`` are placeholders that stand for something else already."""
         self._taken = set(taken)
         self._last: Counter[str] = Counter()
+        self._longest = 0
         self._placeholders: dict[str, str] = {}
         self._originals: dict[str, str] = {}
         self._known: dict[bool, re.Pattern[str]] = {}
@@ -44,12 +51,20 @@ class Vault:
             pass
         self._placeholders[original] = made
         self._originals[made] = original
+        self._longest = max(self._longest, len(made))
         self._known.clear()
         return made
 
+    def knows(self, original: str) -> bool:
+        """Whether something stands for it."""
+        return original in self._placeholders
+
     def hidden(self, text: str, *, in_json: bool = False) -> str:
-        """The text with its placeholders in the places of originals that are known by now: ``restored`` undone."""
-        if not self._placeholders:
+        """The text with its placeholders in the places of originals that are known by now: ``restored`` undone.
+
+        Unchanged when there are more than a ``FEW``.
+        """
+        if not 0 < len(self._placeholders) <= FEW:
             return text
         return self._originals_in(in_json).sub(
             lambda found: self._placeholders[_read(found[1], in_json)] if found[1] else found[0], text
@@ -60,8 +75,8 @@ class Vault:
         return PLACEHOLDER.sub(lambda found: self._original(found[0], in_json), text)
 
     def may_go_on(self, text: str) -> bool:
-        """Whether the text is the beginning of a placeholder."""
-        return any(placeholder.startswith(text) for placeholder in self._originals)
+        """Whether the text may be the beginning of a placeholder that stands for something."""
+        return len(text) < self._longest and _BEGINNING.fullmatch(text) is not None
 
     def _next(self, name: str) -> int:
         self._last[name] += 1
