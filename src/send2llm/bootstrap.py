@@ -4,7 +4,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +58,7 @@ from send2llm.application.ports import (
     Randomness,
 )
 from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
+from send2llm.application.provider_health import LATELY, ProviderHealth, ProviderHealths
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -93,6 +94,7 @@ from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
+from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -160,12 +162,15 @@ class Service:
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
+    prices: PriceBook
     budgets: BudgetCommands
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
     templates: Templates
     template_commands: TemplateCommands
+    _clock: Clock
+    _healths: ProviderHealths
     _holds: Holds
     _upkeep: BudgetUpkeep
     _recover: RecoverUnfinishedCalls
@@ -224,6 +229,11 @@ class Service:
         await self.as_of.version(conversation_id, 1)
         events = await self.log.events_of(conversation_id)
         return [event for event in events if event.version > after][:limit]
+
+    async def provider_healths(self) -> Mapping[str, ProviderHealth]:
+        """How the providers did lately, those at which nothing was attempted left out."""
+        found = await self._healths.since(self._clock.now() - LATELY)
+        return {health.provider: health for health in found}
 
     def event_data(self, recorded: RecordedEvent) -> Any:
         """What happened in an event, as it is stored."""
@@ -371,6 +381,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
     yield PeriodUses, costs
+    yield ProviderHealths, PostgresProviderHealth(pool)
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
     statuses = PostgresProjections(pool, codec)
@@ -428,6 +439,11 @@ def provider_config(
         connect_timeout=settings.timeouts.connect,
         transport=transport,
     )
+
+
+def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
+    """What models cost, from the configuration and the catalogue."""
+    return _price_book(settings, _catalogue(settings, clock))
 
 
 def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from decimal import Decimal
@@ -22,25 +23,17 @@ from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.handlers import fit_context, normalise, redact, validate
 from send2llm.infrastructure.handlers.redaction.detectors import DETECTORS
+from send2llm.infrastructure.prices.genai import has_prices
+from send2llm.infrastructure.providers.presets import PRESETS
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.interfaces.cli.app import COMMANDS
-from send2llm.interfaces.http import (
-    audit,
-    budgets,
-    conversations,
-    costs,
-    health,
-    models,
-    operations,
-    projections,
-    templates,
-)
+from send2llm.interfaces.http.app import add_routes
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.openapi import describe_hot_routes
 from send2llm.settings import Settings
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 HTTP = ROOT / "docs" / "http.md"
+PROVIDERS = ROOT / "docs" / "providers.md"
 EVENTS = ROOT / "docs" / "events.md"
 HANDLERS = ROOT / "docs" / "handlers.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -133,11 +126,29 @@ def test_every_kind_of_personal_data_is_listed() -> None:
     assert listed - {"kind"} == set(DETECTORS)
 
 
+def test_every_known_provider_is_listed() -> None:
+    listed = {named(row[0])[0]: row for row in rows(section(PROVIDERS, "Known providers"))[1:]}
+    assert list(listed) == list(PRESETS)
+    for name, preset in PRESETS.items():
+        _, format_, key, address, prices, beginnings = listed[name]
+        assert preset.documentation in listed[name][0]
+        assert (named(format_), named(address)) == ([preset.format], [preset.base_url] if preset.base_url else [])
+        assert named(key) == ([preset.key_variable] if preset.key_variable else [])
+        assert key.endswith("*") == (not preset.automatic)
+        in_catalogue = has_prices(name, preset.base_url, preset.price_provider)
+        assert prices == ("free" if preset.free else "catalogue" if in_catalogue else "yours")
+        assert tuple(named(beginnings)) == preset.models_begin_with
+
+
+def test_every_format_is_listed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    listed = [named(row[0])[0] for row in rows(section(PROVIDERS, "Formats"))[1:]]
+    assert listed == list(project["entry-points"]["send2llm.providers"])
+
+
 def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
-    for module in (health, models, conversations, budgets, costs, audit, operations, projections, templates):
-        app.include_router(module.router)
-    describe_hot_routes(app, installed_formats())
+    add_routes(app, installed_formats())
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 

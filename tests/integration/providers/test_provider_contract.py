@@ -3,96 +3,53 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Protocol
 from uuid import UUID
 
-import orjson
 import pytest
-from making import openai_compatible
+from subject_azure import Azure
+from subject_bedrock import Bedrock
+from subject_cohere import Cohere
+from subject_gemini import Gemini, Vertex
+from subject_mistral import Mistral
+from subject_ollama import Ollama
+from subjects import InMemory, OnTheWire, OpenAI, Subject, Wire
 
-from send2llm.application.ports import Provider, ProviderCall
+from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
 from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
-from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
-from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
-from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
+from send2llm.testing.provider_server import running
+from send2llm.testing.providers import Broken, Held, answer
 
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
 ANSWER = answer("one two three", usage=Usage(9, 4))
 TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x": 1}'), ToolCallPart("b", "g", "{}"))
 
 
-class Subject(Protocol):
-    """A provider under test, and how to tell it what to do."""
-
-    provider: Provider
-
-    def script(self, outcome: Outcome, *, stream: bool) -> None: ...
-
-    async def abandoned(self) -> None:
-        """Wait until it has noticed that a call was given up."""
-
-
-class InMemory:
-    def __init__(self) -> None:
-        self.fake = FakeProvider("acme")
-        self.provider: Provider = self.fake
-
-    def script(self, outcome: Outcome, *, stream: bool) -> None:
-        self.fake.script(outcome)
-
-    async def abandoned(self) -> None:
-        assert self.fake.cancelled == 1
+WIRES: dict[str, Wire] = {
+    "openai": OpenAI(),
+    "azure": Azure(),
+    "mistral": Mistral(),
+    "gemini": Gemini(),
+    "vertex": Vertex(),
+    "bedrock": Bedrock(),
+    "cohere": Cohere(),
+    "ollama": Ollama(),
+}
 
 
-class OnTheWire:
-    def __init__(self, server: FakeOpenAIServer, provider: Provider) -> None:
-        self.server = server
-        self.provider = provider
-
-    def script(self, outcome: Outcome, *, stream: bool) -> None:
-        self.server.script(_streamed(outcome) if stream else _whole(outcome))
-
-    async def abandoned(self) -> None:
-        await self.server.disconnected.wait()
-
-
-def _whole(outcome: Outcome) -> Reply:
-    if isinstance(outcome, Held):
-        return Reply(_whole(outcome.outcome).body, gate=outcome.gate)
-    if isinstance(outcome, Completion):
-        return Reply(orjson.dumps(write_reply(outcome, created=1)))
-    return ErrorReply(429, {"retry-after": "2"})
-
-
-def _streamed(outcome: Outcome) -> StreamReply | Reply:
-    if isinstance(outcome, Held):
-        whole = _streamed(outcome.outcome)
-        assert isinstance(whole, StreamReply)
-        return StreamReply([*whole.pieces[: outcome.after], outcome.gate, *whole.pieces[outcome.after :]])
-    if isinstance(outcome, Broken):
-        whole = _streamed(outcome.completion)
-        assert isinstance(whole, StreamReply)
-        return StreamReply(whole.pieces[: outcome.after], cut=True)
-    if isinstance(outcome, Completion):
-        ids = {"response_id": outcome.response_id, "model": outcome.response_model, "created": 1}
-        chunks = [write_chunk(delta, **ids) for batch in batches_of(outcome) for delta in batch]  # type: ignore[arg-type]
-        return StreamReply([*chunks, DONE])
-    return ErrorReply(429, {"retry-after": "2"})
-
-
-@pytest.fixture(params=["in memory", "on the wire"])
+@pytest.fixture(params=["in memory", *WIRES])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "in memory":
         yield InMemory()
         return
-    server = FakeOpenAIServer(models=("fake-model",))
-    async with running(server) as base_url:
-        provider = openai_compatible("acme", base_url)
-        yield OnTheWire(server, provider)
-        await provider.aclose()
+    wire = WIRES[request.param]
+    server = wire.server()
+    async with running(server, wire.path) as base_url:
+        subject = OnTheWire(wire, server, base_url)
+        yield subject
+        await subject.adapter.aclose()
 
 
 def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
@@ -110,10 +67,10 @@ def without_body(completion: Completion) -> Completion:
 @pytest.mark.parametrize("outcome", [ANSWER, TOOLS, answer(refusal="No."), answer("cut", finish_reason="length")])
 async def test_an_answer_is_the_same_whole_and_streamed(subject: Subject, outcome: Completion) -> None:
     subject.script(outcome, stream=False)
-    assert without_body(await subject.provider.complete(CALL)) == outcome
+    assert without_body(await subject.provider.complete(CALL)) == subject.said(outcome)
 
     subject.script(outcome, stream=True)
-    assert folded([batch async for batch in subject.provider.stream(CALL)]) == outcome
+    assert folded([batch async for batch in subject.provider.stream(CALL)]) == subject.said(outcome)
 
 
 async def test_batches_are_never_empty(subject: Subject) -> None:
@@ -158,7 +115,7 @@ async def test_pieces_come_while_the_rest_is_not_there_yet(subject: Subject) -> 
         assert "".join(delta.text for delta in first) == "one"
         gate.set()
         rest = [delta async for batch in stream for delta in batch]
-    assert folded([first, rest]) == ANSWER
+    assert folded([first, rest]) == subject.said(ANSWER)
 
 
 async def test_closing_a_stream_gives_the_call_up(subject: Subject) -> None:
@@ -202,11 +159,8 @@ async def test_models_are_listed(subject: Subject) -> None:
 
 
 async def test_calls_may_run_side_by_side(subject: Subject) -> None:
-    if isinstance(subject, OnTheWire):
-        subject.server.script(*[_whole(ANSWER)] * 20)
-    else:
-        subject.script(ANSWER, stream=False)
+    subject.script(*[ANSWER] * 20, stream=False)
 
     completions = await asyncio.gather(*(subject.provider.complete(CALL) for _ in range(20)))
 
-    assert all(without_body(completion) == ANSWER for completion in completions)
+    assert all(without_body(completion) == subject.said(ANSWER) for completion in completions)

@@ -35,6 +35,15 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "gemini": frozenset({"labels", "serviceTier", "store"}),
+    "cohere": frozenset({"priority"}),
+    "ollama": frozenset({"keep_alive"}),
+    "bedrock": frozenset(
+        {
+            "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",
+            "serviceTier",
+        }
+    ),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

@@ -108,7 +108,7 @@ def _text_of(content: object) -> str:
         return ""
     if not isinstance(content, list):
         raise wrong("a string", content, "content")
-    texts = (part["text"] for part in content if isinstance(part, dict) and part.get("type") == "text")
+    texts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text")
     return "".join(text for text in texts if isinstance(text, str))
 
 
@@ -157,6 +157,19 @@ def is_only_usage(delta: Delta) -> bool:
     """Whether the piece is the report at the end of a stream, which only callers who asked for it get."""
     reports = delta.usage is not None or delta.reported_cost_usd is not None
     return reports and not (delta.finish_reason or delta.role or delta.says_something)
+
+
+def is_silent(delta: Delta) -> bool:
+    """Whether a piece that came in another format has nothing that could be said in this one."""
+    return delta.format not in (FORMAT, "") and not (
+        delta.text
+        or delta.reasoning
+        or delta.refusal
+        or delta.tool_calls
+        or delta.role
+        or delta.finish_reason
+        or delta.usage
+    )
 
 
 def _choice(delta: Delta) -> Body:
