@@ -243,6 +243,10 @@ class Settings(BaseSettings):
     """How long an event may wait for a database that has gone away."""
     projections: tuple[str, ...] = ()
     """Projections of your own, as ``module:Class``; they are built beside those that come along."""
+    handlers: tuple[str, ...] = ("template",)
+    """Message handlers by name, in the order in which they see a request; answers pass them the other way round."""
+    handler_options: dict[str, dict[str, Any]] = {}
+    """Options of these handlers, by name; each handler knows its own."""
     projector: bool = True
     """Whether this service builds the read models; at least one service on a database must."""
     providers: dict[str, ProviderSettings] = {}

@@ -13,6 +13,7 @@ from send2llm.application.budgets.explanation import Figure
 from send2llm.application.projections import BuildRole, ProjectionState
 from send2llm.application.queries import ConversationState
 from send2llm.domain.budget_period import PeriodKind
+from send2llm.domain.prompt_template_events import VariableType
 
 Usd = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="US dollars as decimal text.")]
 
@@ -382,3 +383,32 @@ class Models(_Answer):
 
     object: Literal["list"]
     data: list[Model]
+
+
+class TemplateLine(_Answer):
+    """A line of the list of prompt templates."""
+
+    name: str
+    last_version: int
+    retired: bool
+
+
+class Templates(_Answer):
+    """Prompt templates, in the order of their first versions."""
+
+    data: list[TemplateLine]
+
+
+class TemplateMessage(_Answer):
+    """A message of a prompt template."""
+
+    role: str
+    content: str
+
+
+class Template(TemplateLine):
+    """A version of a prompt template; `variables` have their types."""
+
+    version: int
+    messages: list[TemplateMessage]
+    variables: dict[str, VariableType]

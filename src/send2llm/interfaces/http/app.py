@@ -23,6 +23,7 @@ from send2llm.interfaces.http import (
     operations,
     projections,
     responses,
+    templates,
     token_counts,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
@@ -71,7 +72,7 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, responses, conversations, budgets, costs, audit, operations, projections):
+    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)
 

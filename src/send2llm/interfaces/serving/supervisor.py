@@ -24,6 +24,7 @@ import structlog
 
 from send2llm.bootstrap import database_of, refuse_old_schema
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
+from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path
 from send2llm.infrastructure.postgres import EmbeddedPostgres, default_data_dir
 from send2llm.infrastructure.processes import ChildProcess, ChildStartError, Supervision
@@ -54,6 +55,7 @@ class ServiceSupervisor:
     def __init__(self, settings: Settings, *, announce: Callable[[str], None] = lambda _line: None) -> None:
         """``announce`` is told, in words for people, what has started."""
         _refuse_open_doors(settings)
+        load_handlers(settings.handlers, settings.handler_options)  # a worker that cannot start says less, and later
         self._settings = settings
         self._announce = announce
         self._data_dir = settings.data_dir or default_data_dir()
