@@ -35,7 +35,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingParameters:
-    """Embeddings are wanted, one for each message, and not an answer.
+    """Embeddings are wanted, one for each part of the messages, and not an answer.
 
     ``dimensions`` shortens the vectors where the model can do that. ``purpose`` is what they are for, in Cohere's
     words (``search_document``, ``search_query``, ``classification``, ``clustering``).

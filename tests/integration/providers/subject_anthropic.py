@@ -1,9 +1,11 @@
 """Anthropic under the contract of providers."""
 
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import orjson
 from making import made
+from subjects import Wire
 
 from send2llm.domain.completion import Completion
 from send2llm.domain.message import ContentPart, RefusalPart, TextPart, ToolCallPart
@@ -14,8 +16,9 @@ from send2llm.testing.anthropic_server import ErrorReply, FakeAnthropicServer, e
 from send2llm.testing.provider_server import FakeProviderServer
 
 
-class Anthropic:
+class Anthropic(Wire):
     path = ""
+    settings: ClassVar[dict[str, Any]] = {"format": "anthropic", "api_key": "key-0123456789"}
     error = ErrorReply(429, {"retry-after": "2"})
 
     def server(self) -> FakeProviderServer:

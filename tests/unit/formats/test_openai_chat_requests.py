@@ -425,6 +425,11 @@ def test_results_of_several_tools_in_one_message_become_one_message_each() -> No
         ),
         (request(messages=[{"role": "user", "content": ["x"]}]), "messages.0.content.0", "must be an object"),
         (
+            request(messages=[{"role": "user", "content": [{"type": "tokens", "tokens": [1]}]}]),
+            "messages.0.content.0.type",
+            "must not be tokens",
+        ),
+        (
             request(messages=[{"role": "user", "content": [{"type": "text"}]}]),
             "messages.0.content.0.text",
             "is missing",

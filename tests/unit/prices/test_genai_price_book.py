@@ -164,3 +164,17 @@ def test_invented_names_do_not_fill_the_memory() -> None:
         catalogue.price("nobody", f"model-{number}")
 
     assert len(catalogue._models) == MOST_REMEMBERED
+
+
+def test_context_windows_are_those_of_the_catalogue() -> None:
+    windows = {
+        model.id: model.context_window
+        for provider in get_snapshot().providers
+        if provider.id == "openai"
+        for model in provider.models
+        if model.context_window
+    }
+    assert len(windows) > 10
+    assert {model: book().context_window("mine", model) for model in windows} == windows
+    assert book().context_window("mine", "nobody-knows-it") is None
+    assert book("http://localhost/v1").context_window("mine", "gpt-4o") is None

@@ -4,7 +4,7 @@ Fields that Send2LLM does not know are passed on to the provider, and some buy s
 faster tier. So a field is let through only when it is known to cost nothing, or to be text of the prompt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import CannotBound
@@ -17,6 +17,8 @@ FREE_FIELDS = frozenset(
         "metadata", "n", "parallel_tool_calls", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
         "top_logprobs", "user", "verbosity",
+        # OpenAI's responses
+        "client_metadata", "include", "max_tool_calls", "previous_response_id", "truncation",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
         "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
@@ -64,6 +66,7 @@ _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "speed": lambda value: value == "standard",
     # What it clears makes a prompt shorter; what it compacts is written by the model, and paid for.
     "context_management": lambda value: "compact" not in str(value),
+    "text": lambda value: isinstance(value, Mapping) and value.keys() <= {"verbosity"},
     "generationConfig.responseModalities": lambda value: value == ["TEXT"],  # Gemini, as are the following
     "generationConfig.responseMimeType": lambda value: value in ("text/plain", "text/x.enum", "application/json"),
 }
@@ -97,6 +100,14 @@ def require_bounded_fields(parameters: Parameters, free_fields: frozenset[str]) 
                 "request holds; only tools of type 'function' and 'custom' fit a budget.",
                 param="tools",
             )
+
+
+def tokens_of(part: ForeignPart) -> Sequence[object] | None:
+    """The tokens of a text that was sent in their shape, as embeddings may be; ``None`` for any other part."""
+    if part.format != "openai" or part.body.get("type") != "tokens":
+        return None
+    tokens = part.body.get("tokens")
+    return tokens if isinstance(tokens, list | tuple) else None
 
 
 def require_text(part: ForeignPart) -> None:

@@ -22,11 +22,13 @@ from send2llm.interfaces.http import (
     models,
     operations,
     projections,
+    responses,
+    templates,
     token_counts,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.front import CONTEXT, Endpoint, Front, speaks_anthropic
+from send2llm.interfaces.http.front import CONTEXT, OPENAI_PATHS, Endpoint, Front, speaks_anthropic
 from send2llm.interfaces.http.openapi import describe_hot_routes
 
 
@@ -70,7 +72,7 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, conversations, budgets, costs, audit, operations, projections):
+    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)
 
@@ -101,7 +103,7 @@ async def _show_error(request: Request, error: Exception) -> Response:
     if request.url.path.startswith("/v1") and speaks_anthropic(request.scope):
         body = view.anthropic(request.scope[CONTEXT].correlation_id)
         return Response(body, view.status, headers, "application/json")
-    if request.url.path.startswith(("/v1", "/models")):
+    if request.url.path.startswith(OPENAI_PATHS):
         return Response(view.openai(), view.status, headers, "application/json")
     return Response(view.problem(), view.status, headers, "application/problem+json")
 

@@ -33,6 +33,9 @@ from send2llm.interfaces.http.errors import ErrorView, Unauthorized
 logger = structlog.get_logger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPENAI_PATHS = ("/v1", "/models", "/responses")
+"""The beginnings of paths whose errors are in OpenAI's shape."""
+
 CONTEXT = "send2llm.context"
 """Where a request's ``Context`` is found in its ASGI scope."""
 
@@ -120,7 +123,7 @@ class Front:
         request_id = scope[CONTEXT].correlation_id
         if endpoint is not None:
             body = endpoint.format.error(view.shown(request_id))
-        elif path.startswith("/v1"):
+        elif path.startswith(OPENAI_PATHS):
             body = view.anthropic(request_id) if speaks_anthropic(scope) else view.openai()
         else:
             await send_answer(answer, view.status, [PROBLEM, *view.headers], view.problem())
