@@ -112,6 +112,7 @@ class Usage(_Answer):
     cache_read_input_tokens: int
     cache_write_input_tokens: int
     reasoning_output_tokens: int
+    cache_write_1h_input_tokens: int
 
 
 class Answer(_Answer):
