@@ -44,6 +44,7 @@ from send2llm.application.feed import EventFeed
 from send2llm.application.handler_chain import HandlerChain
 from send2llm.application.handler_surroundings import ContextWindows, HandlerSurroundings
 from send2llm.application.intents import Intents
+from send2llm.application.log_verification import SealedLog
 from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
@@ -65,6 +66,7 @@ from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
+from send2llm.application.token_counts import TokenCounts
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
@@ -77,6 +79,9 @@ from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.handlers.loading import load_handlers
+from send2llm.infrastructure.log_seals.queries import PostgresSeals
+from send2llm.infrastructure.log_seals.sealer import LogSealer
+from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
@@ -143,6 +148,18 @@ def build_projector(settings: Settings) -> Projector:
     return Projector(database_of(settings), projections(settings), decoder)
 
 
+def build_sealer(settings: Settings) -> LogSealer | None:
+    """What seals the log, beside the projector; ``None`` without a key. Raises ``ConfigurationError`` for a bad one."""
+    seals = settings.seals
+    if seals.key is not None:
+        key = SealingKey.parse(seals.key.get_secret_value(), "seals.key")
+    elif seals.key_file is not None:
+        key = SealingKey.of_file(seals.key_file)
+    else:
+        return None
+    return LogSealer(database_of(settings), key, seal_every=seals.every_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running worker's use cases, and what it must start and stop. Made by ``build_service``."""
@@ -151,6 +168,7 @@ class Service:
     names: ModelNames
     providers: ConfiguredProviders
     sender: MessageSender
+    token_counts: TokenCounts
     conversations: ConversationCommands
     history: HistoryQueries
     costs: CostQueries
@@ -167,6 +185,7 @@ class Service:
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
+    seals: SealedLog
     templates: Templates
     template_commands: TemplateCommands
     _clock: Clock
@@ -294,6 +313,7 @@ USE_CASES = (
     RecoverUnfinishedCalls,
     SettleAbandonedAllowances,
     TemplateCommands,
+    TokenCounts,
 )
 """What the container puts together by itself."""
 
@@ -385,6 +405,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
     statuses = PostgresProjections(pool, codec)
+    yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
     yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
 

@@ -133,6 +133,8 @@ class PriceSettings(_Section):
     output: Usd
     cache_read: Usd | None = None
     cache_write: Usd | None = None
+    cache_write_1h: Usd | None = None
+    """Tokens that the cache keeps for an hour (Anthropic), which costs more than the usual five minutes."""
     per_request: Usd = Decimal(0)
 
 
@@ -182,6 +184,17 @@ class BudgetSettings(_Section):
             unknown_price=self.unknown_price,
             free_fields=frozenset(self.free_fields),
         )
+
+
+class SealSettings(_Section):
+    """How the log of events is sealed, so that anybody can verify that it was not changed."""
+
+    key: Secret | None = None
+    """The secret Ed25519 key: 32 bytes in base64 or hexadecimal. Nothing is sealed without a key, or a file of one."""
+    key_file: Path | None = None
+    """A file with the key, made if it is missing. With the embedded database: ``sealing.key`` in the data folder."""
+    every_seconds: Seconds = 10.0
+    """How long an event may wait for its seal."""
 
 
 class LogSettings(_Section):
@@ -246,6 +259,7 @@ class Settings(BaseSettings):
     budgets: BudgetSettings = BudgetSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
+    seals: SealSettings = SealSettings()
     log: LogSettings = LogSettings()
     local_model: LocalModelSettings = LocalModelSettings()
 
@@ -268,7 +282,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> frozenset[str]:
         """Every value that must never be shown, in a log or elsewhere."""
-        given = [self.api_key, self.database_url, *(provider.api_key for provider in self.providers.values())]
+        given = [
+            self.api_key,
+            self.database_url,
+            self.seals.key,
+            *(provider.api_key for provider in self.providers.values()),
+        ]
         values = {secret.get_secret_value() for secret in given if secret is not None}
         headers = {value for provider in self.providers.values() for value in provider.headers.values()}
         return frozenset(value for value in values | headers if len(value) >= SHORTEST_SECRET)

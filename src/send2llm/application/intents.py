@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from send2llm.application.admission import Admission, Admitted, Refused
@@ -27,7 +28,9 @@ from send2llm.domain.errors import (
     CompletionInProgress,
     CompletionNotFound,
     ConversationNotFound,
+    EarlierAnswerNotFound,
     IdempotencyKeyReused,
+    NotFound,
     Send2LLMError,
     StaleConversation,
     StoreUnavailable,
@@ -73,6 +76,19 @@ class _Opening:
     decision: Decision
     started: float
     prepare: Prepare | None
+
+
+class _Place(NamedTuple):
+    """Where a call belongs: what was ``said`` there, as it is to be sent, and what is ``new``."""
+
+    conversation: Conversation
+    said: Sequence[Message]
+    new: Sequence[Message]
+
+    @classmethod
+    def new_one(cls, conversation: Conversation, messages: Sequence[Message]) -> Self:
+        """A conversation in which nothing was said yet."""
+        return cls(conversation, conversation.messages, messages)
 
 
 class CallRefused(Exception):
@@ -149,9 +165,8 @@ class Intents:
                 if answered is not None:
                     return answered
                 conversation_id = claim.event.conversation_id
-        conversation, new = await self._conversation(command, conversation_id, context, fresh=fresh)
-        transcript = Transcript(conversation.id, conversation.messages, len(conversation.messages))
-        conversation.add_messages(new)
+        conversation, said, new = await self._conversation(command, conversation_id, context, fresh=fresh)
+        transcript = _transcript(conversation, said, new)
         completion_id = self._identifiers.new()
         if opening.prepare is not None and command.parameters.embedding is None:
             transcript = await self._prepared(opening, opening.prepare, conversation, completion_id, transcript)
@@ -266,36 +281,35 @@ class Intents:
 
     async def _conversation(
         self, command: SendMessage, conversation_id: UUID | None, context: Context, *, fresh: bool
-    ) -> tuple[Conversation, Sequence[Message]]:
-        """The conversation that the call belongs to, and those of its messages that are new to it."""
+    ) -> "_Place":
+        """The conversation that the call belongs to, what was said in it, and what is new to it."""
         if command.after is not None and conversation_id is None:
             return await self._after(command, command.after, fresh=fresh)
         told = Told(command.messages)
         if conversation_id is not None:
             conversation = await self._conversations.load(conversation_id, fresh=fresh)
-            return conversation, told.unsaid(conversation, all_new=command.parts_only)
+            said = conversation.messages if command.parts_only else told.as_told(conversation)
+            return _Place(conversation, said, told.unsaid(conversation, all_new=command.parts_only))
         if told.answered:
             continued = await self._continued(told, context, fresh=fresh)
             if continued is not None:
-                return continued, told.unsaid(continued, all_new=False)
-        return Conversation.start(self._identifiers.new(), labels=command.labels), command.messages
+                return _Place(continued, told.as_told(continued), told.unsaid(continued, all_new=False))
+        return _Place.new_one(Conversation.start(self._identifiers.new(), labels=command.labels), command.messages)
 
-    async def _after(
-        self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool
-    ) -> tuple[Conversation, Sequence[Message]]:
-        """The conversation of an earlier answer, or a branch of it; raises ``NotFound`` if there is no such answer."""
-        conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
+    async def _after(self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool) -> "_Place":
+        """The conversation of an earlier answer, or a branch of it; raises ``EarlierAnswerNotFound``."""
         try:
+            conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
             said = conversation.said_up_to(earlier.completion_id)
-        except CompletionNotFound:
+        except NotFound:
             if fresh:
-                raise
+                raise EarlierAnswerNotFound(earlier.completion_id) from None
             return await self._after(command, earlier, fresh=True)  # what was known here may be old
         told = Told(going_on(said, command.messages))
         if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):
-            return conversation, told.unsaid(conversation, all_new=False)
+            return _Place(conversation, conversation.messages, told.unsaid(conversation, all_new=False))
         labels = {**command.labels, BRANCH_LABEL: str(conversation.id)}
-        return Conversation.start(self._identifiers.new(), labels=labels), told.messages
+        return _Place.new_one(Conversation.start(self._identifiers.new(), labels=labels), told.messages)
 
     async def _continued(self, told: Told, context: Context, *, fresh: bool) -> Conversation | None:
         """The conversation that the messages go on with.
@@ -342,6 +356,19 @@ class Intents:
             upstream=0.0,
             replayed=True,
         )
+
+
+def _transcript(conversation: Conversation, said: Sequence[Message], new: Sequence[Message]) -> Transcript:
+    """Add what is new; what the model will read is that behind what was ``said``."""
+    stored = len(conversation.messages)
+    told_anew = said is not conversation.messages
+    if told_anew:
+        pairs = zip(said, conversation.messages, strict=True)
+        unchanged = next((place for place, (told, kept) in enumerate(pairs) if told is not kept), stored)
+    conversation.add_messages(new)
+    if not told_anew:
+        return Transcript(conversation.id, conversation.messages, stored)
+    return Transcript(conversation.id, [*said, *conversation.messages[stored:]], unchanged)
 
 
 def _claimed(conversation_id: UUID, completion_id: UUID, digest: str | None) -> IdempotencyKeyClaimed:

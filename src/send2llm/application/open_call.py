@@ -98,9 +98,9 @@ class OpenCall:
 
     def provider_call(self) -> ProviderCall:
         """What the present candidate is asked."""
-        parameters = self.parameters
-        if self.hold is not None and self.hold.output_limit != parameters.max_output_tokens:
-            parameters = replace(parameters, max_output_tokens=self.hold.output_limit)
+        parameters, hold = self.parameters, self.hold
+        if hold is not None and parameters.embedding is None and hold.output_limit != parameters.max_output_tokens:
+            parameters = replace(parameters, max_output_tokens=hold.output_limit)
         return ProviderCall(self.candidate.model, self.messages, parameters, self.context.correlation_id)
 
 

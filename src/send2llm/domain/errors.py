@@ -10,6 +10,7 @@
     ├── NotFound
     │   ├── ConversationNotFound
     │   ├── CompletionNotFound
+    │   ├── EarlierAnswerNotFound
     │   ├── BudgetNotFound
     │   ├── BudgetPeriodNotFound
     │   ├── AllowanceNotFound
@@ -154,6 +155,15 @@ class CompletionNotFound(NotFound):
 
     def __init__(self, completion_id: object) -> None:
         super().__init__(f"The conversation has no completion {completion_id}.")
+
+
+class EarlierAnswerNotFound(NotFound):
+    """A call goes on from an answer that was never given here."""
+
+    code = "earlier_answer_not_found"
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"There is no earlier answer {str(name)[:200]!r} here to go on from.")
 
 
 class BudgetNotFound(NotFound):

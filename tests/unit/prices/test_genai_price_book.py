@@ -55,6 +55,17 @@ def test_costs_are_what_the_catalogue_calculates(usage: Usage) -> None:
     assert compared > 300
 
 
+def test_what_the_cache_keeps_for_an_hour_costs_more() -> None:
+    price = book("https://api.anthropic.com").price("mine", "claude-opus-5")
+
+    assert price is not None
+    assert price.cache_write is not None
+    assert price.cache_write_1h is not None
+    assert (price.cache_write.usd, price.cache_write_1h.usd) == (Decimal("6.25"), Decimal(10))
+    for_an_hour = Usage(1_000_000, 0, 0, 1_000_000, cache_write_1h_input_tokens=1_000_000)
+    assert price.cost(for_an_hour) == Decimal(10)
+
+
 @pytest.mark.parametrize(
     ("base_url", "model", "input_usd"),
     [

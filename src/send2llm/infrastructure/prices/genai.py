@@ -102,6 +102,7 @@ def _price(prices: types.ModelPrice, *, free: bool) -> Price | None:
         cache_read=None if prices.cache_read_mtok is None else _rate(prices.cache_read_mtok),
         cache_write=None if prices.cache_write_mtok is None else _rate(prices.cache_write_mtok),
         per_request=per_thousand_requests / 1000 if isinstance(per_thousand_requests, Decimal) else ZERO,
+        cache_write_1h=None if prices.cache_write_1h_mtok is None else _rate(prices.cache_write_1h_mtok),
     )
 
 

@@ -303,6 +303,45 @@ class MoneyAudit(_Answer):
     overrun_usd: Usd
 
 
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]*$", description="Bytes in hexadecimal.")]
+
+
+class Seal(_Answer):
+    """The chain of hashes up to a position, signed."""
+
+    chain: UUID
+    number: int
+    first_position: int
+    last_position: int
+    events: int
+    sealed_at: datetime
+    previous: Hex
+    link: Hex
+    public_key: Hex
+    signature: Hex
+    links: Hex
+
+
+class Seals(_Answer):
+    """In their order."""
+
+    data: list[Seal]
+
+
+class LogVerification(_Answer):
+    """Whether the log is what was sealed; else where it first is not."""
+
+    intact: bool
+    seals: int
+    events: int
+    unsealed: int
+    last_position: int
+    public_keys: list[Hex]
+    fault: str
+    position: int | None
+    seal: int | None
+
+
 class Projection(_Answer):
     """How far a build of a read model is."""
 

@@ -181,3 +181,14 @@ class RetireTemplate(_Body):
 
 Moment = int | datetime
 """A version of a conversation, or a time."""
+
+
+class VerifyLog(_Body):
+    """Whom to trust, and what was kept elsewhere.
+
+    ``public_keys`` are those that may have sealed, in hexadecimal or base64; ``kept`` are seals as ``/api/audit/seals``
+    gives them.
+    """
+
+    public_keys: list[str] = Field(default=[], max_length=100)
+    kept: list[dict[str, Any]] = Field(default=[], max_length=1000)

@@ -45,6 +45,10 @@ LOOK_AFTER_POSTGRES_EVERY = 2.0
 """Seconds."""
 
 
+SEALING_KEY_FILE = "sealing.key"
+"""Where the key is with which the log in the embedded database is sealed, in the data folder."""
+
+
 class ServiceSupervisor:
     """Runs one service until it is told to stop."""
 
@@ -86,7 +90,10 @@ class ServiceSupervisor:
         await asyncio.to_thread(migrate, postgres.connection_info)
         await stack.enter_async_context(_kept_running(postgres))
         self._announce(f"PostgreSQL runs in {self._data_dir}")
-        return {f"{ENV_PREFIX}DATABASE_URL": dsn}
+        environment = {f"{ENV_PREFIX}DATABASE_URL": dsn}
+        if self._settings.seals.key is None and self._settings.seals.key_file is None:
+            environment[f"{ENV_PREFIX}SEALS__KEY_FILE"] = str(self._data_dir / SEALING_KEY_FILE)
+        return environment
 
     async def _start_local_model(self, stack: contextlib.AsyncExitStack) -> dict[str, str]:
         wanted = self._settings.local_model
