@@ -9,7 +9,7 @@ import pytest
 from send2llm.bootstrap import price_book, provider_config
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.providers.families import make_provider
-from send2llm.infrastructure.providers.presets import PRESETS
+from send2llm.infrastructure.providers.presets import PRESETS, usual_variables
 from send2llm.infrastructure.system import SystemClock
 from send2llm.settings import ProviderSettings, Settings, load_settings
 
@@ -47,8 +47,7 @@ ADDRESSES = {
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    usual = {preset.key_variable for preset in PRESETS.values()} | {f"{name.upper()}_BASE_URL" for name in PRESETS}
-    for name in [name for name in os.environ if name.startswith("SEND2LLM_") or name in usual]:
+    for name in [name for name in os.environ if name.startswith("SEND2LLM_") or name in usual_variables()]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
