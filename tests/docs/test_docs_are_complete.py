@@ -23,9 +23,8 @@ from send2llm.infrastructure.prices.genai import has_prices
 from send2llm.infrastructure.providers.presets import PRESETS
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.interfaces.cli.app import COMMANDS
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, projections
+from send2llm.interfaces.http.app import add_routes
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.openapi import describe_hot_routes
 from send2llm.settings import Settings
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -115,9 +114,7 @@ def test_every_format_is_listed() -> None:
 
 def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
-    for module in (health, models, conversations, budgets, costs, audit, operations, projections):
-        app.include_router(module.router)
-    describe_hot_routes(app, installed_formats())
+    add_routes(app, installed_formats())
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 

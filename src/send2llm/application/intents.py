@@ -154,8 +154,11 @@ class Intents:
                 claim=None if claim is None else (claim, _claimed(conversation.id, completion_id, digest)),
                 holds=() if admitted.hold is None else admitted.hold.events(conversation.id),
             )
-        except (StoreUnavailable, asyncio.CancelledError):  # whoever is cancelled does not learn it either
+        except StoreUnavailable:
             self._doubts.settle(conversation.id, completion_id, admitted.hold, context)
+            raise
+        except asyncio.CancelledError:
+            self._doubts.settle(conversation.id, completion_id, admitted.hold, context, under_way=True)
             raise
         except BaseException:  # not stored: whatever it was, nothing of it is held
             if admitted.hold is not None:

@@ -2,130 +2,40 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
-from typing import Protocol
+from contextlib import aclosing
 from uuid import UUID
 
-import orjson
 import pytest
-from making import made, openai_compatible
+from subject_gemini import Gemini, Vertex
+from subjects import InMemory, OnTheWire, OpenAI, Subject, Wire
 
-from send2llm.application.ports import Provider, ProviderCall
+from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
 from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.errors import RateLimited, StreamBroken
 from send2llm.domain.message import Message, TextPart, ToolCallPart
-from send2llm.infrastructure.formats.openai_chat import DONE, write_chunk, write_reply
-from send2llm.testing.azure_server import FakeAzureServer
-from send2llm.testing.mistral_server import FakeMistralServer
-from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer, Reply, StreamReply, running
-from send2llm.testing.provider_server import FakeProviderServer
-from send2llm.testing.providers import Broken, FakeProvider, Held, Outcome, answer, batches_of
+from send2llm.testing.provider_server import running
+from send2llm.testing.providers import Broken, Held, answer
 
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
 ANSWER = answer("one two three", usage=Usage(9, 4))
 TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x": 1}'), ToolCallPart("b", "g", "{}"))
 
 
-class Subject(Protocol):
-    """A provider under test, and how to tell it what to do."""
-
-    provider: Provider
-
-    def script(self, outcome: Outcome, *, stream: bool) -> None: ...
-
-    async def abandoned(self) -> None:
-        """Wait until it has noticed that a call was given up."""
+WIRES: dict[str, Wire] = {"openai": OpenAI(), "gemini": Gemini(), "vertex": Vertex()}
 
 
-class InMemory:
-    def __init__(self) -> None:
-        self.fake = FakeProvider("acme")
-        self.provider: Provider = self.fake
-
-    def script(self, outcome: Outcome, *, stream: bool) -> None:
-        self.fake.script(outcome)
-
-    async def abandoned(self) -> None:
-        assert self.fake.cancelled == 1
-
-
-class OnTheWire:
-    def __init__(self, server: FakeProviderServer, provider: Provider) -> None:
-        self.server = server
-        self.provider = provider
-
-    def script(self, outcome: Outcome, *, stream: bool) -> None:
-        self.server.script(_streamed(outcome) if stream else _whole(outcome))
-
-    async def abandoned(self) -> None:
-        await self.server.disconnected.wait()
-
-
-def _whole(outcome: Outcome) -> Reply:
-    if isinstance(outcome, Held):
-        return Reply(_whole(outcome.outcome).body, gate=outcome.gate)
-    if isinstance(outcome, Completion):
-        return Reply(orjson.dumps(write_reply(outcome, created=1)))
-    return ErrorReply(429, {"retry-after": "2"})
-
-
-def _streamed(outcome: Outcome) -> StreamReply | Reply:
-    if isinstance(outcome, Held):
-        whole = _streamed(outcome.outcome)
-        assert isinstance(whole, StreamReply)
-        return StreamReply([*whole.pieces[: outcome.after], outcome.gate, *whole.pieces[outcome.after :]])
-    if isinstance(outcome, Broken):
-        whole = _streamed(outcome.completion)
-        assert isinstance(whole, StreamReply)
-        return StreamReply(whole.pieces[: outcome.after], cut=True)
-    if isinstance(outcome, Completion):
-        ids = {"response_id": outcome.response_id, "model": outcome.response_model, "created": 1}
-        chunks = [write_chunk(delta, **ids) for batch in batches_of(outcome) for delta in batch]  # type: ignore[arg-type]
-        return StreamReply([*chunks, DONE])
-    return ErrorReply(429, {"retry-after": "2"})
-
-
-@asynccontextmanager
-async def in_memory() -> AsyncIterator[Subject]:
-    yield InMemory()
-
-
-@asynccontextmanager
-async def openai() -> AsyncIterator[Subject]:
-    server = FakeOpenAIServer(models=("fake-model",))
-    async with running(server) as base_url:
-        provider = openai_compatible("acme", base_url)
-        yield OnTheWire(server, provider)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def azure() -> AsyncIterator[Subject]:
-    server = FakeAzureServer()
-    async with running(server, "") as base_url:
-        provider = made("azure", "acme", base_url, api_key=server.key)
-        yield OnTheWire(server, provider)
-        await provider.aclose()
-
-
-@asynccontextmanager
-async def mistral() -> AsyncIterator[Subject]:
-    server = FakeMistralServer()
-    async with running(server) as base_url:
-        provider = made("mistral", "acme", base_url)
-        yield OnTheWire(server, provider)
-        await provider.aclose()
-
-
-SUBJECTS = {subject.__name__: subject for subject in (in_memory, openai, azure, mistral)}
-
-
-@pytest.fixture(params=SUBJECTS)
+@pytest.fixture(params=["in memory", *WIRES])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async with SUBJECTS[request.param]() as subject:
+    if request.param == "in memory":
+        yield InMemory()
+        return
+    wire = WIRES[request.param]
+    server = wire.server()
+    async with running(server, wire.path) as base_url:
+        subject = OnTheWire(wire, server, base_url)
         yield subject
+        await subject.adapter.aclose()
 
 
 def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
@@ -133,22 +43,20 @@ def folded(batches: Sequence[Sequence[Delta]]) -> Completion:
     for batch in batches:
         for delta in batch:
             builder.add(delta)
-    return plain(builder.completion())
+    return builder.completion()
 
 
-def plain(completion: Completion) -> Completion:
-    """Without what depends on the wire format."""
-    answers = [replace(answer, message=replace(answer.message, format="", extras={})) for answer in completion.answers]
-    return Completion(tuple(answers), completion.response_id, completion.response_model, completion.usage)
+def without_body(completion: Completion) -> Completion:
+    return Completion(completion.answers, completion.response_id, completion.response_model, completion.usage)
 
 
 @pytest.mark.parametrize("outcome", [ANSWER, TOOLS, answer(refusal="No."), answer("cut", finish_reason="length")])
 async def test_an_answer_is_the_same_whole_and_streamed(subject: Subject, outcome: Completion) -> None:
     subject.script(outcome, stream=False)
-    assert plain(await subject.provider.complete(CALL)) == plain(outcome)
+    assert without_body(await subject.provider.complete(CALL)) == subject.said(outcome)
 
     subject.script(outcome, stream=True)
-    assert folded([batch async for batch in subject.provider.stream(CALL)]) == plain(outcome)
+    assert folded([batch async for batch in subject.provider.stream(CALL)]) == subject.said(outcome)
 
 
 async def test_batches_are_never_empty(subject: Subject) -> None:
@@ -193,7 +101,7 @@ async def test_pieces_come_while_the_rest_is_not_there_yet(subject: Subject) -> 
         assert "".join(delta.text for delta in first) == "one"
         gate.set()
         rest = [delta async for batch in stream for delta in batch]
-    assert folded([first, rest]) == plain(ANSWER)
+    assert folded([first, rest]) == subject.said(ANSWER)
 
 
 async def test_closing_a_stream_gives_the_call_up(subject: Subject) -> None:
@@ -237,11 +145,8 @@ async def test_models_are_listed(subject: Subject) -> None:
 
 
 async def test_calls_may_run_side_by_side(subject: Subject) -> None:
-    if isinstance(subject, OnTheWire):
-        subject.server.script(*[_whole(ANSWER)] * 20)
-    else:
-        subject.script(ANSWER, stream=False)
+    subject.script(*[ANSWER] * 20, stream=False)
 
     completions = await asyncio.gather(*(subject.provider.complete(CALL) for _ in range(20)))
 
-    assert all(plain(completion) == plain(ANSWER) for completion in completions)
+    assert all(without_body(completion) == subject.said(ANSWER) for completion in completions)

@@ -34,24 +34,32 @@ async def test_the_call_is_ended_and_its_money_is_free(house, stored):
     assert (balance.settled, balance.lent) == (0, 0)
 
 
-async def test_a_caller_that_is_cancelled_meanwhile_leaves_no_open_call(house):
+@pytest.mark.parametrize("questions", [0, 1, 15, 100], ids="stored after {} questions".format)
+async def test_a_caller_that_is_cancelled_meanwhile_leaves_no_open_call(house, questions):
+    """The append goes on without it, for as long as the database takes; 100 questions is longer than that."""
     plan = await house.budget("1")
-    reached, saving = asyncio.Event(), house.conversations.save
+    reached, saving, sleeping = asyncio.Event(), house.conversations.save, house.clock.sleep
+    appends = []
 
     async def save(conversation, context, **more):
         house.conversations.save = saving
-        position = await saving(conversation, context, **more)
+        appends.append(lambda: saving(conversation, context, **more))
         reached.set()
         await asyncio.sleep(3600)
-        return position
 
-    house.conversations.save = save
+    async def sleep(seconds: float) -> None:
+        await sleeping(seconds)
+        if appends and len(house.clock.slept) > questions:
+            await appends.pop()()
+
+    house.conversations.save, house.clock.sleep = save, sleep
     call = asyncio.create_task(house.complete(parameters=SHORT))
     await reached.wait()
     call.cancel()
     await asyncio.wait([call])
     await house.background.drain(5)
-    assert house.last(CompletionInterrupted).cost_usd == 0
+    assert bool(appends) == (questions == 100)
+    assert appends or house.last(CompletionInterrupted).cost_usd == 0
     await house.holds.close()
     assert (await house.period(plan)).balance.lent == 0
 

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from send2llm.application.context import RecordedEvent
 from send2llm.application.money_audit.accounts import AllowanceAccount, AttemptAccount, Hold, PeriodAccount
-from send2llm.application.money_audit.calls import Calls, tell_known_later
+from send2llm.application.money_audit.calls import Calls
 from send2llm.application.money_audit.findings import Findings, PeriodId, Spot
+from send2llm.application.money_audit.written_off import assume, tell_known_later
 from send2llm.domain.allowance_events import HoldTaken
 from send2llm.domain.pico_dollars import pico_dollars
 from send2llm.domain.provider_budget_events import (
@@ -122,7 +123,7 @@ class Allowances:
             return
         if allowance.closed is None:
             self._findings.differ(recorded, "an allowance is taken away that was not closed before")
-        self._assume(recorded, allowance, event.assumed_holds)
+        assume(self._findings, recorded, allowance, event.assumed_holds)
         holds = allowance.holds.values()
         spent = sum(hold.cost for hold in holds if not hold.assumed)
         assumed = sum(hold.amount for hold in holds if hold.assumed)
@@ -166,23 +167,6 @@ class Allowances:
             self._findings.compare(recorded, "what the intent says is held", attempt.promised, amount)
         if attempt.ended is not None:
             self._findings.differ(recorded, "a hold for an attempt that has ended", 0, amount)
-
-    def _assume(self, recorded: RecordedEvent, allowance: AllowanceAccount, assumed: Iterable[str]) -> None:
-        """Which holds were written off: those, and only those, whose end was not known when they were counted."""
-        for hold_id in assumed:
-            hold = allowance.holds.get(hold_id)
-            if hold is None:
-                self._findings.differ(recorded, f"{hold_id} is written off, and was not held")
-                continue
-            hold.assumed = True
-            ended, closed = hold.attempt.ended, allowance.closed
-            if hold.attempt.outcome_known and ended is not None and closed is not None and ended < closed:
-                what = f"{hold_id} is written off, and its cost was known"
-                self._findings.differ(recorded, what, hold.cost, hold.amount)
-        for hold_id, hold in allowance.holds.items():
-            if not hold.assumed and not hold.attempt.outcome_known:
-                self._findings.differ(recorded, f"the end of {hold_id} is not known, and it is not written off")
-                hold.assumed = True
 
     def _finish(self, recorded: RecordedEvent, allowance: AllowanceAccount, spent: int, returned: int) -> None:
         """What was lent is spent or returned, and then it is lent no more."""

@@ -1,16 +1,15 @@
 """The conversations' side: what each attempt promised to hold, and what it came to."""
 
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import NamedTuple
 from uuid import UUID
 
-from send2llm.application.charges import REPORTED_PRICE
 from send2llm.application.context import RecordedEvent
-from send2llm.application.money_audit.accounts import AttemptAccount, Hold
-from send2llm.application.money_audit.findings import Findings, PeriodId, Place, Spot
+from send2llm.application.money_audit.accounts import AttemptAccount
+from send2llm.application.money_audit.findings import Findings, PeriodId, Spot
+from send2llm.application.money_audit.outcome import Ending, Outcome, amount_of, outcome_of
 from send2llm.application.money_audit.plans import Plans
 from send2llm.application.money_audit.prices import PriceVersions, check_price
+from send2llm.application.money_audit.written_off import tell_known_later
 from send2llm.domain.budget_scope import BudgetedCall
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -34,17 +33,6 @@ class _Call:
     actor: str
     attempts: dict[int, AttemptAccount] = field(default_factory=dict)
     written_off: bool = False
-
-
-class _Outcome(NamedTuple):
-    """What the end of a call says of an attempt; 0 when of none."""
-
-    attempt: int
-    cost: int | None
-    known: bool
-    by_price: bool
-    again: bool
-    """Whether it may speak of an attempt that has failed: a stream that broke is both."""
 
 
 class Calls:
@@ -130,16 +118,14 @@ class Calls:
         if attempt is None or attempt.ended is not None:
             self._findings.differ(recorded, "an attempt failed that was not begun, or has ended")
         else:
-            self._end(recorded, attempt, _amount(event.cost_usd) or 0, known=True)
+            self._end(recorded, attempt, amount_of(event.cost_usd) or 0, known=True)
         if event.next_attempt is not None:
             self._begin(recorded, event.completion_id, call, event.next_attempt)
 
-    def _ended(
-        self, recorded: RecordedEvent, event: CompletionReceived | CompletionInterrupted | CompletionFailed
-    ) -> None:
+    def _ended(self, recorded: RecordedEvent, event: Ending) -> None:
         if not isinstance(event, CompletionFailed):
             check_price(self._findings, self._prices, recorded, event)
-        outcome = _outcome(event)
+        outcome = outcome_of(event)
         call = self._open.get(event.completion_id)
         if call is None or call.stream != recorded.stream:
             self._findings.differ(recorded, "the end of a call that was not asked for, or had ended")
@@ -162,7 +148,7 @@ class Calls:
             del self._open[event.completion_id]
         self._settle_for_good(recorded, call)
 
-    def _charge(self, recorded: RecordedEvent, call: _Call, outcome: _Outcome) -> None:
+    def _charge(self, recorded: RecordedEvent, call: _Call, outcome: Outcome) -> None:
         """What the end of the call says of its last attempt."""
         if not outcome.attempt:
             return
@@ -209,36 +195,3 @@ class Calls:
             if budget_id not in paying:
                 what = f"nothing is held of the budget {budget_id}, which covers the call"
                 self._findings.differ(attempt.begun, what, attempt.cost, 0)
-
-
-def tell_known_later(findings: Findings, place: Place, part: Hold) -> None:
-    """Once both are known, that a hold was written off whole and what its attempt really cost."""
-    attempt, period = part.attempt, part.allowance.period
-    if not (part.assumed and attempt.final) or part.told:
-        return
-    part.told = True
-    if part.cost != part.amount:
-        findings.became_known(place, attempt.hold_id, period.id, part.amount, part.cost)
-        period.later += max(0, part.amount - part.cost)
-    if part.cost > part.amount:
-        period.late_overruns[attempt.hold_id] = part.cost - part.amount
-
-
-def _outcome(event: CompletionReceived | CompletionInterrupted | CompletionFailed) -> _Outcome:
-    match event:
-        case CompletionReceived():
-            return _Outcome(event.attempts, _amount(event.cost_usd), True, _by_price(event.price_version), False)
-        case CompletionInterrupted():
-            known = event.reason != "process_gone"
-            return _Outcome(event.attempts, _amount(event.cost_usd), known, _by_price(event.price_version), True)
-        case CompletionFailed():
-            return _Outcome(0, None, True, False, False)
-
-
-def _by_price(version: str | None) -> bool:
-    """Whether a price list was asked: models without a price may be allowed beside every budget."""
-    return version not in (None, REPORTED_PRICE)
-
-
-def _amount(usd: Decimal | None) -> int | None:
-    return None if usd is None else pico_dollars(usd)

@@ -28,17 +28,28 @@ FREE_FIELDS = frozenset(
         "request_id", "return_progress", "return_token_ids", "return_tokens", "samplers", "skip_special_tokens",
         "spaces_between_special_tokens", "stop_token_ids", "structured_outputs", "tfs_z", "timings_per_token",
         "truncate_prompt_tokens", "typical_p",
+        # Gemini
+        "generationConfig.logprobs", "generationConfig.responseLogprobs", "generationConfig.thinkingConfig", "labels",
+        "safetySettings", "toolConfig.functionCallingConfig",
     }
 )  # fmt: skip
 """Fields that cost nothing: limits, sampling, and who asks. Those that limit or force the output change nothing about
 the most it can be."""
 
-PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions"})
+PROMPT_FIELDS = frozenset(
+    {
+        "chat_template_kwargs", "documents", "functions",
+        "generationConfig.responseJsonSchema", "generationConfig.responseSchema",  # Gemini
+    }
+)  # fmt: skip
 """Fields whose content a template may write into the prompt."""
 
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
     "modalities": lambda value: value == ["text"],
+    "generationConfig.responseModalities": lambda value: value == ["TEXT"],  # Gemini, as are the following
+    "generationConfig.responseMimeType": lambda value: value in ("text/plain", "text/x.enum", "application/json"),
+    "serviceTier": lambda value: isinstance(value, str) and value.lower() in ("standard", "flex"),
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 

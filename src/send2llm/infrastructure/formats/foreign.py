@@ -35,6 +35,7 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "gemini": frozenset({"labels", "serviceTier", "store"}),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

@@ -124,8 +124,9 @@ class HttpProvider:
             requests = dialect.embed(leave_out(call, self._leave_out) if self._leave_out else call)
             embeddings = dialect.read_embeddings([await self._ask(request) for request in requests])
             vectors = sum(isinstance(part, EmbeddingPart) for part in embeddings.answers[0].message.parts)
-            if vectors != len(call.messages):
-                raise MalformedReply(f"{self._name} gave {vectors} vectors for {len(call.messages)} inputs.")
+            inputs = sum(len(message.parts) for message in call.messages)
+            if vectors != inputs:
+                raise MalformedReply(f"{self._name} gave {vectors} vectors for {inputs} inputs.")
             return embeddings
         except ReportedError as reported:
             raise self._errors.from_event(reported.error, {}) from None

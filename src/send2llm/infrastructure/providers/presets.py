@@ -32,6 +32,20 @@ PRESETS: Mapping[str, Preset] = {
         "https://docs.mistral.ai/api",
         models_begin_with=("mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "pixtral-", "voxtral-"),
     ),
+    "gemini": Preset(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta",
+        "GEMINI_API_KEY",
+        "https://ai.google.dev/api",
+        models_begin_with=("gemini-", "gemma-"),
+        price_provider="google",
+    ),
+    "vertex": Preset(
+        "vertex",
+        documentation="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        price_provider="google",
+        automatic=False,
+    ),
     **OPENAI_COMPATIBLE,
 }
 """By the name that they have in the configuration."""

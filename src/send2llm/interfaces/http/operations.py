@@ -4,16 +4,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
+from send2llm.interfaces.http.strict_route import StrictRoute
 from send2llm.interfaces.provider_views import provider_view
 
 LARGEST_PAGE = 1000
 
-router = APIRouter(prefix="/api", tags=["operations"])
+router = APIRouter(prefix="/api", tags=["operations"], route_class=StrictRoute)
 
 
-@router.get("/events", summary="All events in the order in which they were stored", response_model=None)
+@router.get(
+    "/events",
+    summary="All events in the order in which they were stored",
+    response_model=None,
+    responses=ends(answers.Feed),
+)
 async def events(
     service: TheService,
     after: Annotated[int, Query(ge=0, description="The last position that you have seen.")] = 0,
