@@ -29,13 +29,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """A request as it came; header names are in lower case."""
+    """A request as it came; header names are in lower case, ``raw_path`` is the path before it was unescaped."""
 
     method: str
     path: str
     query: str
     headers: dict[str, str]
     body: bytes
+    raw_path: bytes = b""
 
     @property
     def json(self) -> Any:
@@ -168,7 +169,8 @@ async def _read(scope: MutableMapping[str, Any], receive: Receive) -> RecordedRe
         body += message.get("body", b"")
         more = message.get("more_body", False)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return RecordedRequest(scope["method"], scope["path"], scope["query_string"].decode(), headers, body)
+    query, raw_path = scope["query_string"].decode(), scope.get("raw_path") or b""
+    return RecordedRequest(scope["method"], scope["path"], query, headers, body, raw_path)
 
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

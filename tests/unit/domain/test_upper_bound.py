@@ -156,6 +156,19 @@ def test_writing_to_the_cache_for_an_hour_is_dearer():
     assert cost({"type": "ephemeral", "ttl": "1h"}) == Decimal(6)
 
 
+@pytest.mark.parametrize(("ttl", "dollars"), [({}, "3.75"), ({"ttl": "5m"}, "3.75"), ({"ttl": "1h"}, "6")])
+def test_so_it_is_behind_a_tool_of_bedrock(ttl, dollars):
+    price = Price("test 1", Rate(Decimal(3)), Rate(Decimal(0)), Rate(Decimal("0.3")), Rate(Decimal("3.75")))
+    point = {"cachePoint": {"type": "default", **ttl}}
+    parameters = Parameters(
+        max_output_tokens=1, tools=({"type": "function", "function": {"name": "f"}, "bedrock": point},)
+    )
+
+    bound = most_cost(price, [Message("user", (TextPart("Hello!"),))], parameters, input_tokens=1_000_000)
+
+    assert bound == Decimal(dollars)
+
+
 SENSITIVE = [
     [Message("user", (TextPart("x" * 100),))],
     [Message("user", (TextPart("Hello!"),), name="x" * 100)],

@@ -20,6 +20,10 @@ FREE_FIELDS = frozenset(
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
         "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
+        # Cohere
+        "citation_options", "safety_mode", "strict_tools",
+        # Bedrock
+        "additionalModelResponseFieldPaths", "projectIdentifier", "requestMetadata",
         # servers of open models: vLLM, SGLang, llama.cpp, Ollama
         "add_generation_prompt", "cache_prompt", "cache_salt", "continue_final_message", "dynatemp_exponent",
         "dynatemp_range", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "id_slot",
@@ -27,7 +31,7 @@ FREE_FIELDS = frozenset(
         "mirostat_eta", "mirostat_tau", "priority", "repeat_last_n", "repeat_penalty", "repetition_penalty",
         "request_id", "return_progress", "return_token_ids", "return_tokens", "samplers", "skip_special_tokens",
         "spaces_between_special_tokens", "stop_token_ids", "structured_outputs", "tfs_z", "timings_per_token",
-        "truncate_prompt_tokens", "typical_p",
+        "think", "truncate_prompt_tokens", "typical_p",
         # Gemini
         "generationConfig.logprobs", "generationConfig.responseLogprobs", "generationConfig.thinkingConfig", "labels",
         "safetySettings", "toolConfig.functionCallingConfig",
@@ -44,12 +48,20 @@ PROMPT_FIELDS = frozenset(
 )  # fmt: skip
 """Fields whose content a template may write into the prompt."""
 
+
+def _is_usual_tier(value: object) -> bool:
+    """Gemini's tier is a word, Bedrock's an object."""
+    tier = value.get("type") if isinstance(value, Mapping) else value
+    return isinstance(tier, str) and tier.lower() in ("default", "flex", "standard")
+
+
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
+    "serviceTier": _is_usual_tier,
+    "performanceConfig": lambda value: value == {"latency": "standard"},
     "modalities": lambda value: value == ["text"],
     "generationConfig.responseModalities": lambda value: value == ["TEXT"],  # Gemini, as are the following
     "generationConfig.responseMimeType": lambda value: value in ("text/plain", "text/x.enum", "application/json"),
-    "serviceTier": lambda value: isinstance(value, str) and value.lower() in ("standard", "flex"),
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 
@@ -103,6 +115,6 @@ def require_no_stored_audio(extras: JsonObject) -> None:
 
 
 def is_cached_for_long(extras: JsonObject) -> bool:
-    """Whether ``cache_control`` asks for more than Anthropic's usual five minutes."""
-    control = extras.get("cache_control")
+    """Whether ``cache_control``, or Bedrock's ``cachePoint``, asks for more than the usual five minutes."""
+    control = extras.get("cache_control") or extras.get("cachePoint")
     return isinstance(control, Mapping) and control.get("ttl", "5m") != "5m"

@@ -36,6 +36,14 @@ HARMLESS: Mapping[str, frozenset[str]] = {
         }
     ),
     "gemini": frozenset({"labels", "serviceTier", "store"}),
+    "cohere": frozenset({"priority"}),
+    "ollama": frozenset({"keep_alive"}),
+    "bedrock": frozenset(
+        {
+            "additionalModelResponseFieldPaths", "performanceConfig", "projectIdentifier", "requestMetadata",
+            "serviceTier",
+        }
+    ),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

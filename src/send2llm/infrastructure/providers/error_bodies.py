@@ -1,6 +1,7 @@
 """What providers say in the bodies of their errors: many shapes, one meaning."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +45,8 @@ def read_error(parsed: Any) -> ErrorBody:
     """Read a parsed error.
 
     Known shapes: OpenAI's ``{"error": {"message", "type", "code"}}``, its contents bare (vLLM), ``{"error": "text"}``
-    (Ollama), ``{"detail": ...}`` (FastAPI), Google's, with ``details`` and also in a list, and OpenRouter's, which hold
-    the error of the provider behind it as text in ``metadata.raw``.
+    (Ollama), ``{"detail": ...}`` (FastAPI), ``{"message"}`` or ``{"Message"}`` (AWS), Google's, with ``details`` and
+    also in a list, and OpenRouter's, which hold the error of the provider behind it as text in ``metadata.raw``.
     """
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
@@ -56,7 +57,7 @@ def read_error(parsed: Any) -> ErrorBody:
         return ErrorBody(_text(error), _codes(parsed))
     if not isinstance(error, dict):
         error = parsed
-    message = error.get("message") or error.get("detail") or ""
+    message = error.get("message") or error.get("Message") or error.get("detail") or ""
     if not isinstance(message, str):
         message = orjson.dumps(message).decode()
     metadata = error.get("metadata")
@@ -88,6 +89,12 @@ def _details(details: object) -> tuple[frozenset[str], str]:
             if isinstance(violation, dict) and "perday" in str(violation.get("quotaId")).lower():
                 codes.add("quota_per_day")
     return frozenset(codes), wait
+
+
+def error_type(headers: Mapping[str, str]) -> frozenset[str]:
+    """The code that AWS has in a header, ``x-amzn-errortype: ThrottlingException:http://...``."""
+    name = headers.get("x-amzn-errortype", "").split(":")[0].lower()
+    return frozenset({name}) if name else frozenset()
 
 
 def _codes(error: object) -> frozenset[str]:

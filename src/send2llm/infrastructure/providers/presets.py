@@ -46,6 +46,37 @@ PRESETS: Mapping[str, Preset] = {
         price_provider="google",
         automatic=False,
     ),
+    "bedrock": Preset(
+        "bedrock",
+        key_variable="AWS_BEARER_TOKEN_BEDROCK",
+        documentation="https://docs.aws.amazon.com/bedrock/latest/APIReference/",
+        models_begin_with=(
+            "amazon.",
+            "anthropic.",
+            "meta.",
+            "us.",
+            "eu.",
+            "apac.",
+            "jp.",
+            "au.",
+            "global.",
+            "arn:aws:bedrock:",
+        ),
+        price_provider="aws",
+    ),
+    "cohere": Preset(
+        "cohere",
+        "https://api.cohere.com",
+        "CO_API_KEY",
+        "https://docs.cohere.com/reference/about",
+        models_begin_with=("command-", "c4ai-", "embed-"),
+    ),
+    "ollama": Preset(
+        "ollama",
+        "http://127.0.0.1:11434",
+        documentation="https://docs.ollama.com/api",
+        free=True,
+    ),
     **OPENAI_COMPATIBLE,
 }
 """By the name that they have in the configuration."""

@@ -6,6 +6,7 @@ of their own for the same things, which are recognised where a different remedy 
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from send2llm.domain.errors import (
     AuthenticationFailed,
@@ -19,7 +20,7 @@ from send2llm.domain.errors import (
     RateLimited,
     RequestRejected,
 )
-from send2llm.infrastructure.providers.error_bodies import ErrorBody, read_error, read_error_body
+from send2llm.infrastructure.providers.error_bodies import ErrorBody, error_type, read_error, read_error_body
 from send2llm.infrastructure.providers.retry_after import retry_after
 
 Kind = type[ProviderError]
@@ -52,6 +53,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], Kind]] = tuple(
                 r"maximum context length|maximum model length|max(imum)? prompt length|context (size|window|length)"
                 r"|prompt is too long|input token count .{0,40}exceeds|context the overflows|max_new_tokens. must be"
                 r"|`inputs` must have less than|reduce the length of the (messages|prompt)|too large for model with"
+                r"|input is too long|too many tokens"
             ),
             ContextLengthExceeded,
         ),
@@ -67,7 +69,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], Kind]] = tuple(
         (
             (
                 r"not a valid model|model.{0,80}(not exist|not found|not supported)|invalid model\b|no such model"
-                r"|unknown model"
+                r"|unknown model|model identifier is invalid"
             ),
             ModelNotAvailable,
         ),
@@ -140,6 +142,7 @@ class ProviderErrors:
                 status=status,
             )
         error = read_error_body(body)
+        error = replace(error, codes=error.codes | error_type(headers))
         return self._error(error, status, headers, self._kind(error, status))
 
     def from_event(self, error: object, headers: Mapping[str, str]) -> ProviderError:

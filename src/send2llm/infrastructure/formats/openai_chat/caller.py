@@ -11,7 +11,7 @@ import orjson
 from send2llm.domain.completion import Completion, Delta
 from send2llm.infrastructure.formats.caller_format import AnswerFacts, CallerRequest, ShownError
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.openai_chat.chunks import DONE, is_only_usage, write_chunk
+from send2llm.infrastructure.formats.openai_chat.chunks import DONE, is_only_usage, is_silent, write_chunk
 from send2llm.infrastructure.formats.openai_chat.operation import OPERATION
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT
 from send2llm.infrastructure.formats.openai_chat.replies import write_reply
@@ -83,7 +83,7 @@ class ChunkWriter:
             [
                 delta.raw if delta.raw is not None and delta.format == FORMAT else self._chunk(delta)
                 for delta in batch
-                if self._include_usage or not is_only_usage(delta)
+                if (self._include_usage or not is_only_usage(delta)) and not is_silent(delta)
             ]
         )
 

@@ -159,6 +159,19 @@ def is_only_usage(delta: Delta) -> bool:
     return reports and not (delta.finish_reason or delta.role or delta.says_something)
 
 
+def is_silent(delta: Delta) -> bool:
+    """Whether a piece that came in another format has nothing that could be said in this one."""
+    return delta.format not in (FORMAT, "") and not (
+        delta.text
+        or delta.reasoning
+        or delta.refusal
+        or delta.tool_calls
+        or delta.role
+        or delta.finish_reason
+        or delta.usage
+    )
+
+
 def _choice(delta: Delta) -> Body:
     ours = delta.format in (FORMAT, "")
     body: dict[str, Any] = {}
