@@ -19,6 +19,8 @@ AUTOMATIC = {name: preset for name, preset in WITH_ADDRESS.items() if preset.aut
 
 KNOWN_MODELS = {
     "openai": "gpt-5-mini",
+    "anthropic": "claude-opus-4-8",
+    "perplexity": "perplexity/kimi-k3",
     "azure": "gpt-5-mini",
     "mistral": "mistral-large-2512",
     "gemini": "gemini-2.5-pro",

@@ -1,5 +1,7 @@
 """Azure OpenAI under the contract: OpenAI's words at other addresses."""
 
+from typing import Any, ClassVar
+
 from making import made
 from subjects import OpenAI
 
@@ -9,6 +11,7 @@ from send2llm.testing.provider_server import FakeProviderServer
 
 
 class Azure(OpenAI):
+    settings: ClassVar[dict[str, Any]] = {"format": "azure", "api_key": FakeAzureServer().key}
     path = ""
 
     def server(self) -> FakeProviderServer:

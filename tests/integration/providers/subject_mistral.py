@@ -1,6 +1,7 @@
 """Mistral under the contract: OpenAI's words, in a format of its own name."""
 
 from dataclasses import replace
+from typing import Any, ClassVar
 
 from making import made
 from subjects import OpenAI
@@ -12,6 +13,8 @@ from send2llm.testing.provider_server import FakeProviderServer
 
 
 class Mistral(OpenAI):
+    settings: ClassVar[dict[str, Any]] = {"format": "mistral"}
+
     def server(self) -> FakeProviderServer:
         return FakeMistralServer()
 
