@@ -23,9 +23,10 @@ class OpenCall:
 
     ``candidate`` is asked now, or next; ``hold`` is what budgets have set aside for that, and ``asking`` tells whether
     the provider may have got the request. ``attempts`` counts those that were begun, ``tries`` those at the present
-    candidate. ``stored_messages`` were said before this call. ``started`` and ``attempt_started`` are monotonic;
-    ``upstream`` counts the seconds spent waiting for providers, ``lost_usd`` what failed attempts cost. ``doubt``: the
-    last attempt has failed, and nobody knows whether that is stored.
+    candidate. ``messages`` are what is sent; the first ``stored_messages`` of them were said before this call.
+    ``started`` and ``attempt_started`` are monotonic; ``upstream`` counts the seconds spent waiting for providers,
+    ``lost_usd`` what failed attempts cost. ``doubt``: the last attempt has failed, and nobody knows whether that is
+    stored.
     """
 
     context: Context

@@ -208,4 +208,4 @@ class Responses:
         return body["error"]["type"], body["error"]["message"]
 
 
-WAYS_IN: dict[str, WayIn] = {"chat": OpenAIChat(), "responses": Responses()}
+WAYS_IN: dict[str, WayIn] = {"chat": OpenAIChat(), "messages": Anthropic(), "responses": Responses()}

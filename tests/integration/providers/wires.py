@@ -1,5 +1,6 @@
 """All formats of providers that there are, by the name that the configuration has for them."""
 
+from subject_anthropic import Anthropic
 from subject_azure import Azure
 from subject_bedrock import Bedrock
 from subject_cohere import Cohere
@@ -11,6 +12,7 @@ from subjects import OpenAI, Wire
 
 WIRES: dict[str, Wire] = {
     "openai": OpenAI(),
+    "anthropic": Anthropic(),
     "openai-responses": OpenAIResponses(),
     "azure": Azure(),
     "mistral": Mistral(),

@@ -376,9 +376,9 @@ def test_extras_stay_within_their_format() -> None:
 
 
 def test_fields_of_another_format_that_matter_are_refused_by_name() -> None:
-    parameters = Parameters(format="anthropic", extras={"thinking": {"type": "enabled"}})
+    parameters = Parameters(format="anthropic", extras={"container": "c"})
 
-    with pytest.raises(RequestRejected, match="'thinking' of Anthropic's messages cannot be said in OpenAI's chat"):
+    with pytest.raises(RequestRejected, match="'container' of Anthropic's messages cannot be said in OpenAI's chat"):
         write_request("m", [Message("user", (TextPart("hi"),))], parameters)
 
 

@@ -22,6 +22,7 @@ FREE_FIELDS = frozenset(
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
         "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
+        "anthropic-beta", "anthropic-version", "diagnostics",
         # Cohere
         "citation_options", "safety_mode", "strict_tools",
         # Bedrock
@@ -44,7 +45,7 @@ the most it can be."""
 
 PROMPT_FIELDS = frozenset(
     {
-        "chat_template_kwargs", "documents", "functions",
+        "chat_template_kwargs", "documents", "functions", "x-anthropic-billing-header",
         "generationConfig.responseJsonSchema", "generationConfig.responseSchema",  # Gemini
     }
 )  # fmt: skip
@@ -62,13 +63,18 @@ _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "serviceTier": _is_usual_tier,
     "performanceConfig": lambda value: value == {"latency": "standard"},
     "modalities": lambda value: value == ["text"],
+    "speed": lambda value: value == "standard",
+    # What it clears makes a prompt shorter; what it compacts is written by the model, and paid for.
+    "context_management": lambda value: "compact" not in str(value),
     "text": lambda value: isinstance(value, Mapping) and value.keys() <= {"verbosity"},
     "generationConfig.responseModalities": lambda value: value == ["TEXT"],  # Gemini, as are the following
     "generationConfig.responseMimeType": lambda value: value in ("text/plain", "text/x.enum", "application/json"),
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 
-TEXT_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "input_text", "output_text"})
+TEXT_PARTS = frozenset(
+    {"thinking", "redacted_thinking", "reasoning", "input_text", "output_text", "search_result", "tool_reference"}
+)
 """Types of foreign parts which are text and nothing else; an encrypted thought is longer than the thought."""
 
 _FUNCTION_TOOLS = frozenset({"function", "custom"})
@@ -128,4 +134,13 @@ def require_no_stored_audio(extras: JsonObject) -> None:
 def is_cached_for_long(extras: JsonObject) -> bool:
     """Whether ``cache_control``, or Bedrock's ``cachePoint``, asks for more than the usual five minutes."""
     control = extras.get("cache_control") or extras.get("cachePoint")
-    return isinstance(control, Mapping) and control.get("ttl", "5m") != "5m"
+    if isinstance(control, Mapping) and control.get("ttl", "5m") != "5m":
+        return True
+    return any(map(_holds_long_caching, extras.values()))
+
+
+def _holds_long_caching(value: object) -> bool:
+    """Whether it is asked for further inside, as in the blocks of a document."""
+    if isinstance(value, Mapping):
+        return is_cached_for_long(value)
+    return isinstance(value, list) and any(map(_holds_long_caching, value))

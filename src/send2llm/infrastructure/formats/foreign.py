@@ -36,6 +36,14 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "anthropic": frozenset(
+        {
+            "max_tokens", "thinking",  # spellings of what is known
+            "anthropic-beta", "anthropic-version", "x-anthropic-billing-header",  # for Anthropic itself
+            "cache_control", "diagnostics", "metadata", "service_tier",
+            "context_management",  # what the model need not read again; one that does loses nothing
+        }
+    ),
     "responses": frozenset(
         {
             "max_tool_calls",  # of tools that the provider runs, and those are refused

@@ -23,10 +23,12 @@ from send2llm.interfaces.http import (
     operations,
     projections,
     responses,
+    templates,
+    token_counts,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.front import OPENAI_PATHS, Front
+from send2llm.interfaces.http.front import CONTEXT, OPENAI_PATHS, Endpoint, Front, speaks_anthropic
 from send2llm.interfaces.http.openapi import describe_hot_routes
 
 
@@ -70,18 +72,22 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, responses, conversations, budgets, costs, audit, operations, projections):
+    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
         app.include_router(routes.router)
-    describe_hot_routes(app, formats)
+    describe_hot_routes(app, formats, token_counts.DESCRIBED)
 
 
-def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, AnswerEndpoint]:
-    """The endpoints that answer, by path."""
-    return {
+def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, Endpoint]:
+    """The endpoints that answer, and the one that counts, by path."""
+    endpoints: dict[str, Endpoint] = {
         path: AnswerEndpoint(format_, service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
         for format_ in formats
         for path in format_.paths
     }
+    endpoints[token_counts.PATH] = token_counts.CountTokensEndpoint(
+        service.token_counts, service.settings.max_body_bytes
+    )
+    return endpoints
 
 
 _ADVICE = {
@@ -94,6 +100,9 @@ _ADVICE = {
 async def _show_error(request: Request, error: Exception) -> Response:
     view = _view(error)
     headers = {name.decode(): value.decode() for name, value in view.headers}
+    if request.url.path.startswith("/v1") and speaks_anthropic(request.scope):
+        body = view.anthropic(request.scope[CONTEXT].correlation_id)
+        return Response(body, view.status, headers, "application/json")
     if request.url.path.startswith(OPENAI_PATHS):
         return Response(view.openai(), view.status, headers, "application/json")
     return Response(view.problem(), view.status, headers, "application/problem+json")
