@@ -3,6 +3,8 @@
 Nothing is validated by these models when it is sent: it would take longer than to make it.
 """
 
+# Longer than 400 lines because whoever asks what the API answers shall find all of it in one place.
+
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
