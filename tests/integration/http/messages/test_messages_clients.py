@@ -69,7 +69,6 @@ async def test_the_tool_runner_of_the_sdk(gateway: Gateway, anthropic_sdk: Async
 @BOTH
 @pytest.mark.usefixtures("asks_for_the_weather")
 async def test_langchain(gateway: Gateway, model: str) -> None:
-    pytest.importorskip("langchain_anthropic", reason="it is no part of the environment: see clients in pyproject.toml")
     from langchain_anthropic import ChatAnthropic
     from langchain_core.messages import HumanMessage, ToolMessage
     from langchain_core.tools import tool
