@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "append": ("append.py", "--seconds", "1.5"),
     "conversations": ("conversations.py",),
     "projection": ("projection.py",),
+    "ledger": ("ledger.py",),
 }
 LONGEST = 120.0
 """Seconds that one of them may take before it is ended."""

@@ -20,6 +20,7 @@ import psutil
 import psycopg
 
 import figures
+from send2llm.application.projections import Projection
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
@@ -48,7 +49,7 @@ def main() -> None:
             migrate(database)
             with EventWriter(database) as writer, psycopg.connect(database.dsn, autocommit=True) as connection:
                 events = fill(writer, calls)
-                rebuilt = rebuild(database, connection, events)
+                rebuilt = rebuild(database, connection, events, HistoryProjection)
                 figures.tell("Rebuild of the history", [rebuilt], given.figures)
                 visible = [latency(database, connection, writer, pause) for pause in (0.15, 0.0)]
                 figures.tell("From commit to history", visible, given.figures)
@@ -71,13 +72,15 @@ def fill(writer: EventWriter, calls: int) -> int:
     return len(rows)
 
 
-def rebuild(database: ConnectionInfo, connection: psycopg.Connection, events: int) -> figures.Row:
+def rebuild(
+    database: ConnectionInfo, connection: psycopg.Connection, events: int, kind: type[Projection]
+) -> figures.Row:
     """Fold all of them into empty tables; timed from the first page to the last, without the start of Python."""
-    with projecting(database) as process:
-        while not (first := position(connection)):
+    with projecting(database, kind) as process:
+        while not (first := position(connection, kind.name)):
             time.sleep(0.001)
         began, cpu = time.perf_counter(), sum(process.cpu_times()[:2])
-        while position(connection) < events:
+        while position(connection, kind.name) < events:
             time.sleep(0.02)
         seconds, busy = time.perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
     done = events - first
@@ -93,11 +96,11 @@ def rebuild(database: ConnectionInfo, connection: psycopg.Connection, events: in
 def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: EventWriter, pause: float) -> figures.Row:
     """From the return of a commit to the moment when a reader sees it; ``pause`` seconds from one to the next."""
     waited = []
-    with projecting(database):
+    with projecting(database, HistoryProjection):
         for number in range(-10, COMMITS):
             last = writer.write(uuid4(), ConversationStarted(), *turn(f"{number}: {TEXT}", TEXT))[-1]
             began = time.perf_counter()
-            while position(connection) < last:
+            while position(connection, HistoryProjection.name) < last:
                 pass
             waited.append((time.perf_counter() - began) * 1000)
             time.sleep(pause)
@@ -110,8 +113,8 @@ def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: Ev
 
 
 @contextmanager
-def projecting(database: ConnectionInfo) -> Iterator[psutil.Process]:
-    process = multiprocessing.get_context("spawn").Process(target=project, args=(database,))
+def projecting(database: ConnectionInfo, kind: type[Projection]) -> Iterator[psutil.Process]:
+    process = multiprocessing.get_context("spawn").Process(target=project, args=(database, kind))
     process.start()
     try:
         yield psutil.Process(process.pid)
@@ -120,14 +123,14 @@ def projecting(database: ConnectionInfo) -> Iterator[psutil.Process]:
         process.join()
 
 
-def project(database: ConnectionInfo) -> None:
-    projector = Projector(database, [HistoryProjection()], EventCodec(EventRegistry.default()))
+def project(database: ConnectionInfo, kind: type[Projection]) -> None:
+    projector = Projector(database, [kind()], EventCodec(EventRegistry.default()))
     projector.run(threading.Event())
 
 
-def position(connection: psycopg.Connection) -> int:
-    """How far the history has come."""
-    row = connection.execute("SELECT position FROM projection_checkpoints WHERE name = 'history'").fetchone()
+def position(connection: psycopg.Connection, name: str) -> int:
+    """How far a projection has come."""
+    row = connection.execute("SELECT position FROM projection_checkpoints WHERE name = %s", (name,)).fetchone()
     return row[0] if row else 0
 
 

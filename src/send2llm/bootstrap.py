@@ -4,7 +4,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +42,7 @@ from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
 from send2llm.application.intents import Intents
-from send2llm.application.money_audit import AuditMoney, StreamNames
+from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import (
@@ -56,6 +56,7 @@ from send2llm.application.ports import (
     Randomness,
 )
 from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
+from send2llm.application.provider_health import LATELY, ProviderHealth, ProviderHealths
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -88,6 +89,7 @@ from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
+from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -155,10 +157,13 @@ class Service:
     events: EventRegistry
     metrics: Metrics
     identifiers: Identifiers
+    prices: PriceBook
     budgets: BudgetCommands
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
+    _clock: Clock
+    _healths: ProviderHealths
     _holds: Holds
     _upkeep: BudgetUpkeep
     _recover: RecoverUnfinishedCalls
@@ -217,6 +222,11 @@ class Service:
         await self.as_of.version(conversation_id, 1)
         events = await self.log.events_of(conversation_id)
         return [event for event in events if event.version > after][:limit]
+
+    async def provider_healths(self) -> Mapping[str, ProviderHealth]:
+        """How the providers did lately, those at which nothing was attempted left out."""
+        found = await self._healths.since(self._clock.now() - LATELY)
+        return {health.provider: health for health in found}
 
     def event_data(self, recorded: RecordedEvent) -> Any:
         """What happened in an event, as it is stored."""
@@ -307,6 +317,7 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     clock = SystemClock()
     metrics = Metrics(version=__version__, known_models=_known_models(settings))
     providers = _providers(settings)
+    prices = price_book(settings, clock)
     yield Settings, settings
     yield Clock, clock
     yield Identifiers, TimeOrderedIdentifiers()
@@ -318,7 +329,8 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Timeouts, Timeouts(**settings.timeouts.model_dump())
     yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
     yield ModelNames, _model_names(settings)
-    yield PriceBook, _price_book(settings, clock)
+    yield PriceBook, prices
+    yield PriceVersions, prices
     yield Background, Background()
     yield StreamNames, BudgetStreams()
     yield Providers, providers
@@ -354,6 +366,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
     yield PeriodUses, costs
+    yield ProviderHealths, PostgresProviderHealth(pool)
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
     statuses = PostgresProjections(pool, codec)
@@ -413,7 +426,8 @@ def provider_config(
     )
 
 
-def _price_book(settings: Settings, clock: Clock) -> PriceBook:
+def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
+    """What models cost, from the configuration and the catalogue."""
     configured = settings.providers
     catalogue = GenaiPriceBook(
         {name: provider.base_url for name, provider in configured.items()},

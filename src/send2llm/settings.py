@@ -30,7 +30,7 @@ from send2llm.application.patience import Timeouts
 from send2llm.application.retries import RetryPolicy
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.providers.installed import family_names
-from send2llm.infrastructure.providers.presets import PRESETS
+from send2llm.infrastructure.providers.presets import PRESETS, Preset
 
 ENV_PREFIX = "SEND2LLM_"
 CONFIG_VARIABLE = "SEND2LLM_CONFIG"
@@ -243,6 +243,14 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     local_model: LocalModelSettings = LocalModelSettings()
 
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _presets_by_name(cls, providers: object) -> object:
+        """Providers that bear the name of a preset, and no address of their own, are that."""
+        if not isinstance(providers, dict):
+            return providers
+        return {name: _named_preset(name, table) for name, table in providers.items()}
+
     @field_validator("routes")
     @classmethod
     def _routes_lead_somewhere(cls, routes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -287,9 +295,26 @@ def with_preset(name: str, values: dict[str, Any]) -> dict[str, Any]:
         "free": preset.free,
         "leave_out": preset.leave_out,
     }
-    if preset.key_variable and os.environ.get(preset.key_variable) and not values.get("base_url"):
-        known["api_key"] = os.environ[preset.key_variable]  # a key for one address is not shown to another
+    for field in ("options", "headers"):
+        if isinstance(values.get(field), dict):
+            values = {**values, field: {**known[field], **values[field]}}
+    key = os.environ.get(preset.key_variable or "")
+    if key and _is_its_own_address(values.get("base_url"), name, preset):
+        known["api_key"] = key
     return {**known, **values}
+
+
+def _is_its_own_address(base_url: object, name: str, preset: Preset) -> bool:
+    """Whether the usual key of a known provider may be shown there: a key for one address is not shown to another."""
+    if base_url is None or not preset.base_url:
+        return True
+    return str(base_url).rstrip("/") in (preset.base_url, _usual_address(name, os.environ))
+
+
+def _usual_address(name: str, environ: Mapping[str, str]) -> str | None:
+    """What the provider's usual variable for its address says, such as ``OPENAI_BASE_URL``."""
+    address = environ.get(f"{name.upper()}_BASE_URL")
+    return address.rstrip("/") if address else None
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, config: Path | None = None) -> Settings:
@@ -297,7 +322,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, config: Path | None =
     _refuse_unknown_variables(environ)
     path, values = _read_file(environ, config)
     try:
-        return Settings(**_with_known_providers(values, environ))
+        return Settings(**_with_usual_providers(values, environ))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from None
 
@@ -315,24 +340,28 @@ def _read_file(environ: Mapping[str, str], config: Path | None) -> tuple[Path | 
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
 
 
-def _with_known_providers(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Providers that bear the name of a preset are that; one whose usual variable is set is there without a file."""
+def _with_usual_providers(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Known providers whose usual variable is set are there without a file.
+
+    The key itself is not put in: that waits until it is known which address it would go to.
+    """
     configured = values.get("providers", {})
     if not isinstance(configured, dict):
         return values
-    providers = {name: _named_preset(name, table) for name, table in configured.items()}
+    usual = {}
     for name, preset in PRESETS.items():
-        base_url = environ.get(f"{name.upper()}_BASE_URL") if preset.automatic else None
-        key = environ.get(preset.key_variable or "") if preset.automatic else None
-        if name not in providers and (key or base_url):
-            table = {"preset": name, "api_key": key or None, "base_url": base_url or preset.base_url}
-            providers[name] = {field: value for field, value in table.items() if value is not None}
-    return {**values, "providers": providers} if providers else values
+        base_url = _usual_address(name, environ)
+        key = environ.get(preset.key_variable or "")
+        if preset.automatic and name not in configured and (base_url or key):
+            usual[name] = {"preset": name, "base_url": base_url} if base_url else {"preset": name}
+    return {**values, "providers": {**configured, **usual}} if usual else values
 
 
 def _named_preset(name: str, table: object) -> object:
-    known = isinstance(table, dict) and name in PRESETS and not {"preset", "format", "base_url"} & table.keys()
-    return {"preset": name, **table} if known and isinstance(table, dict) else table
+    if not isinstance(table, dict) or name not in PRESETS or {"preset", "format"} & table.keys():
+        return table
+    elsewhere = "base_url" in table and PRESETS[name].base_url
+    return table if elsewhere else {"preset": name, **table}
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:

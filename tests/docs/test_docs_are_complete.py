@@ -1,6 +1,7 @@
 """Every setting, endpoint, error code, header, command, event and metric is in its list, and nothing else is."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from decimal import Decimal
@@ -18,15 +19,17 @@ from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.formats.installed import installed_formats
+from send2llm.infrastructure.prices.genai import has_prices
+from send2llm.infrastructure.providers.presets import PRESETS
 from send2llm.infrastructure.telemetry.metrics import Metrics
 from send2llm.interfaces.cli.app import COMMANDS
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, projections
+from send2llm.interfaces.http.app import add_routes
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.openapi import describe_hot_routes
 from send2llm.settings import Settings
 
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 HTTP = ROOT / "docs" / "http.md"
+PROVIDERS = ROOT / "docs" / "providers.md"
 EVENTS = ROOT / "docs" / "events.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
@@ -76,7 +79,7 @@ def _shown(field: FieldInfo) -> str:
             return f'`"{default}"`'
         case int() | float() | Decimal():
             return f"`{default:.10g}`"
-        case tuple():
+        case tuple() | frozenset():
             return "`[]`"
     assert default == {}
     return "`{}`"
@@ -89,11 +92,29 @@ def test_every_setting_is_listed_with_its_default() -> None:
     assert listed == dict(_settings(Settings))
 
 
+def test_every_known_provider_is_listed() -> None:
+    listed = {named(row[0])[0]: row for row in rows(section(PROVIDERS, "Known providers"))[1:]}
+    assert list(listed) == list(PRESETS)
+    for name, preset in PRESETS.items():
+        _, format_, key, address, prices, beginnings = listed[name]
+        assert preset.documentation in listed[name][0]
+        assert (named(format_), named(address)) == ([preset.format], [preset.base_url] if preset.base_url else [])
+        assert named(key) == ([preset.key_variable] if preset.key_variable else [])
+        assert key.endswith("*") == (not preset.automatic)
+        in_catalogue = has_prices(name, preset.base_url, preset.price_provider)
+        assert prices == ("free" if preset.free else "catalogue" if in_catalogue else "yours")
+        assert tuple(named(beginnings)) == preset.models_begin_with
+
+
+def test_every_format_is_listed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    listed = [named(row[0])[0] for row in rows(section(PROVIDERS, "Formats"))[1:]]
+    assert listed == list(project["entry-points"]["send2llm.providers"])
+
+
 def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
-    for module in (health, models, conversations, budgets, costs, audit, operations, projections):
-        app.include_router(module.router)
-    describe_hot_routes(app, installed_formats())
+    add_routes(app, installed_formats())
     offered = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     assert {row[0].strip("`") for row in rows(section(HTTP, "Endpoints"))[1:]} == offered
 

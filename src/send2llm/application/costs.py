@@ -10,7 +10,7 @@ Group = Literal["provider", "model", "tenant", "actor", "day"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 LARGEST_REPORT = 10_000
-"""Lines."""
+"""Lines; who wants more asks for less at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,6 @@ class CostQueries(Protocol):
     async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
         """Sums by groups, the dearest first; a ``day`` is one of the time zone, and then days go first, in order.
 
-        Raises ``InvalidRequest`` for an unknown time zone, ``StoreUnavailable``.
+        Raises ``InvalidRequest`` for an unknown time zone, and rather than leave lines out; ``StoreUnavailable``.
         """
         ...

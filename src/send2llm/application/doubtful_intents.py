@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 ASK_EVERY = 2.0
 """Seconds between two questions."""
 
+APPENDS_LAST = 45.0
+"""Seconds after which an append that nobody waits for is stored, or never will be: it is tried again for ten, and each
+try waits thirty for the database."""
+
 
 class DoubtfulIntents:
     """Finds out, and ends the calls whose intent was stored after all: no provider was asked, and nobody waits."""
@@ -26,12 +30,24 @@ class DoubtfulIntents:
         self._clock = clock
         self._background = background
 
-    def settle(self, conversation_id: UUID, completion_id: UUID, hold: CallHold | None, context: Context) -> None:
-        """Begin to find out, and go on; the hold is free when it is known."""
-        self._background.run(self._settle(conversation_id, completion_id, hold, context))
+    def settle(
+        self,
+        conversation_id: UUID,
+        completion_id: UUID,
+        hold: CallHold | None,
+        context: Context,
+        *,
+        under_way: bool = False,
+    ) -> None:
+        """Begin to find out, and go on; the hold is free when it is known.
+
+        ``under_way``: nobody waits any more, and the append goes on, so what is not there yet may still come.
+        """
+        until = self._clock.monotonic() + (APPENDS_LAST if under_way else 0.0)
+        self._background.run(self._settle(conversation_id, completion_id, hold, context, until))
 
     async def _settle(
-        self, conversation_id: UUID, completion_id: UUID, hold: CallHold | None, context: Context
+        self, conversation_id: UUID, completion_id: UUID, hold: CallHold | None, context: Context, until: float
     ) -> None:
         interrupted = CompletionInterrupted(
             completion_id=completion_id,
@@ -51,8 +67,11 @@ class DoubtfulIntents:
                 )
             except (StoreUnavailable, StaleConversation):
                 continue
-            except (Conflict, NotFound):
-                pass  # it was not stored, or has been ended by somebody else
+            except NotFound:  # it was not stored
+                if self._clock.monotonic() < until:
+                    continue
+            except Conflict:
+                pass  # it has been ended by somebody else
             except Send2LLMError:
                 logger.exception("an intent in doubt could not be ended")
             break

@@ -1,5 +1,6 @@
 """How a call begins: which conversation it belongs to, who shall answer, and the first commit."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -155,6 +156,9 @@ class Intents:
             )
         except StoreUnavailable:
             self._doubts.settle(conversation.id, completion_id, admitted.hold, context)
+            raise
+        except asyncio.CancelledError:
+            self._doubts.settle(conversation.id, completion_id, admitted.hold, context, under_way=True)
             raise
         except BaseException:  # not stored: whatever it was, nothing of it is held
             if admitted.hold is not None:

@@ -10,8 +10,10 @@ from send2llm.application.context import Context
 from send2llm.application.patience import Patience
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Completion, Parameters
+from send2llm.domain.conversation_events import AttemptFailed
 from send2llm.domain.message import Message
 from send2llm.domain.money import ZERO
+from send2llm.domain.pico_dollars import pico_dollars
 from send2llm.domain.routing import Candidate, Decision
 
 
@@ -22,7 +24,8 @@ class OpenCall:
     ``candidate`` is asked now, or next; ``hold`` is what budgets have set aside for that, and ``asking`` tells whether
     the provider may have got the request. ``attempts`` counts those that were begun, ``tries`` those at the present
     candidate. ``stored_messages`` were said before this call. ``started`` and ``attempt_started`` are monotonic;
-    ``upstream`` counts the seconds spent waiting for providers, ``lost_usd`` what failed attempts cost.
+    ``upstream`` counts the seconds spent waiting for providers, ``lost_usd`` what failed attempts cost. ``doubt``: the
+    last attempt has failed, and nobody knows whether that is stored.
     """
 
     context: Context
@@ -44,6 +47,7 @@ class OpenCall:
     attempt_started: float = 0.0
     upstream: float = 0.0
     lost_usd: Decimal = ZERO
+    doubt: "DoubtfulFailure | None" = None
     time_to_first_token: float | None = None
 
     def begin_attempt(self, now: float) -> None:
@@ -60,6 +64,32 @@ class OpenCall:
         self.candidate, self.hold = following.candidate, following.hold
         self.asking = False
 
+    def doubt_failure(self, failure: AttemptFailed, following: "Following | None") -> None:
+        """The answer to the append of ``failure`` got lost, with which the hold of what follows may be stored, too.
+
+        So that money stays held until the end of the call is stored, which tells what was. Nobody is asked any more.
+        """
+        same_money = following is not None and following.same_money
+        self.doubt = DoubtfulFailure(replace(failure, next_attempt=None), None if same_money else self.hold)
+        self.lost_usd += failure.cost_usd or ZERO
+        held, self.hold = self.hold, None
+        self.asking = False
+        if following is not None:
+            self.go_on_with(following)
+            if same_money and held is not None and following.hold is not None:
+                held.passed_on(following.hold)
+
+    def let_go(self, attempt: int, cost: Decimal | None) -> None:
+        """The end of the call is stored: that ``attempt`` cost so much. What is held for it is free, less that."""
+        costs = {attempt: pico_dollars(cost or ZERO)}
+        if self.doubt is not None:
+            failed = self.doubt.failure
+            costs.setdefault(failed.attempt, pico_dollars(failed.cost_usd or ZERO))
+            if self.doubt.hold is not None:
+                self.doubt.hold.end(costs.pop(failed.attempt))
+        if self.hold is not None:
+            self.hold.end(sum(costs.values()))
+
     def candidates_left(self) -> Sequence[Candidate]:
         """The candidates that come after the present one."""
         candidates = self.decision.candidates
@@ -71,6 +101,17 @@ class OpenCall:
         if self.hold is not None and self.hold.output_limit != parameters.max_output_tokens:
             parameters = replace(parameters, max_output_tokens=self.hold.output_limit)
         return ProviderCall(self.candidate.model, self.messages, parameters, self.context.correlation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulFailure:
+    """An attempt's ``failure``, without what was to follow, and its ``hold``.
+
+    There is none when no budget covers it, or when the attempt that was to follow holds the same money.
+    """
+
+    failure: AttemptFailed
+    hold: CallHold | None
 
 
 @dataclass(frozen=True, slots=True)

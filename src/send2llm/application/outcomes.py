@@ -1,5 +1,6 @@
 """How a call ends: the second commit, and the report to whoever watches."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ from send2llm.application.intents import CallRefused, SendMessage
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.ports import AttemptReport, CallReport, Clock, Conversations, Observer
 from send2llm.domain.completion import Completion
-from send2llm.domain.conversation import Conversation
+from send2llm.domain.conversation import CompletionEnd, Conversation
 from send2llm.domain.conversation_events import (
     AttemptFailed,
     CompletionFailed,
@@ -79,7 +80,7 @@ class Outcomes:
             call,
             lambda conversation: conversation.receive_completion(event),
             lambda: self._report(call, "received", charge, finish_reason=finish_reason),
-            charge.cost_usd,
+            event,
         )
         return Reply(
             conversation_id=call.conversation_id,
@@ -106,6 +107,7 @@ class Outcomes:
             call,
             lambda conversation: conversation.fail_completion(event),
             lambda: self._report(call, "failed", NOTHING_KNOWN, error=error.code),
+            event,
         )
 
     async def interrupted(
@@ -133,17 +135,19 @@ class Outcomes:
             model=call.candidate.model,
         )
 
+        failed = call.doubt.failure if call.doubt else failure
+
         def interrupt(conversation: Conversation) -> None:
-            # In one append: between the two the attempt would seem to have cost nothing.
-            if failure is not None:
-                conversation.fail_attempt(failure)
+            # In one append: between the two the attempt would seem to have cost nothing. What is stored stays.
+            if failed is not None:
+                conversation.fail_attempt(failed)
             conversation.interrupt_completion(event)
 
         await self._store(
             call,
             interrupt,
             lambda: self._report(call, "interrupted", charge, error=error or reason),
-            charge.cost_usd,
+            event,
         )
 
     async def broken(self, call: OpenCall, error: ProviderError, partial: Completion | None) -> None:
@@ -190,7 +194,8 @@ class Outcomes:
     ) -> None:
         """One attempt failed, and ``following`` comes next: after ``retry_in`` seconds, if it is the same provider.
 
-        Raises ``AllowanceIsClosed`` when the money for what follows was taken away: then nothing was stored.
+        Raises ``AllowanceIsClosed`` when the money for what follows was taken away: then nothing was stored. After
+        ``StoreUnavailable``, or when it is cancelled, that is in doubt, and the call must be interrupted.
         """
         charge = self._charges.for_failure(call, error)
         report = self._attempt_report(call, error, retry_in if following else None)
@@ -204,6 +209,9 @@ class Outcomes:
                 lambda conversation: conversation.fail_attempt(event),
                 () if held is None else held.events(call.conversation_id),
             )
+        except (StoreUnavailable, asyncio.CancelledError):
+            call.doubt_failure(event, following)
+            raise
         except BaseException:
             if held is not None and following is not None and not following.same_money:
                 held.end(0)
@@ -265,20 +273,20 @@ class Outcomes:
         call: OpenCall,
         command: Callable[[Conversation], None],
         report: Callable[[], None],
-        cost: Decimal | None = None,
+        event: CompletionReceived | CompletionFailed | CompletionInterrupted,
     ) -> None:
         """Store what ``command`` records and then ``report`` it: now, or as soon as the store is back.
 
-        Until it is stored the money for the call is held; then it is free, less the ``cost``.
+        Until it is stored the money for the call is held; then it is free, less the cost that ``event`` tells.
         """
 
         async def store() -> None:
             try:
                 await change(self._conversations, call.conversation_id, call.context, command)
             except CompletionAlreadyEnded:
-                _let_go(call, await self._recorded_cost(call))
+                _let_go(call, await self._recorded(call))
                 raise
-            _let_go(call, cost)
+            _let_go(call, event)
             report()
 
         try:
@@ -302,10 +310,10 @@ class Outcomes:
             else:
                 return
 
-    async def _recorded_cost(self, call: OpenCall) -> Decimal | None:
-        """What the stored outcome says: it is from an earlier try, or from whoever held this process for dead."""
+    async def _recorded(self, call: OpenCall) -> CompletionEnd | None:
+        """The stored outcome: it is from an earlier try, or from whoever held this process for dead."""
         conversation = await self._conversations.load(call.conversation_id, fresh=True)
-        return getattr(conversation.ending(call.completion_id).event, "cost_usd", None)
+        return conversation.ending(call.completion_id).event
 
     def _since(self, call: OpenCall) -> float:
         return round(self._clock.monotonic() - call.started, 6)
@@ -362,9 +370,8 @@ def _failure(
     )
 
 
-def _let_go(call: OpenCall, cost: Decimal | None) -> None:
-    if call.hold is not None:
-        call.hold.end(pico_dollars(cost or ZERO))
+def _let_go(call: OpenCall, ending: CompletionEnd | None) -> None:
+    call.let_go(getattr(ending, "attempts", 0), getattr(ending, "cost_usd", None))
 
 
 def _total(call: OpenCall, cost: Decimal | None) -> Decimal | None:

@@ -67,7 +67,8 @@ class Books:
         self.assumed = 0
         self.overrun = 0
         self.carry_over_received = False
-        self.exhausted = False
+        self.refused: int | None = None
+        """What the first call needed that was refused for good under the present terms."""
         self.reached: frozenset[int] = frozenset()
         """The thresholds told of under the present terms."""
         self.outstanding: dict[UUID, OutstandingAllowance] = {}
@@ -92,6 +93,16 @@ class Books:
     def left(self) -> int:
         """What can be lent."""
         return max(0, self.available - self.settled - self.lent)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing useful is left, even when all that is lent comes home unspent.
+
+        A budget is seldom spent to the last digit: calls are refused before. So the last hundredth of one that had to
+        refuse a call is nothing useful. A call that was refused because it is dear says little about the next one.
+        """
+        rest = self.available - self.settled
+        return rest <= 0 or (self.refused is not None and rest * 100 < self.available)
 
     @property
     def balance(self) -> Balance:
@@ -126,8 +137,8 @@ class Books:
                 self._add_overrun(event)
             case ThresholdReached(percent=percent):
                 self.reached |= {percent}
-            case BudgetExhausted():
-                self.exhausted = True
+            case BudgetExhausted(needed_usd=needed):
+                self.refused = pico_dollars(needed)
             case PeriodOpened() | LimitChanged() | BalanceCarriedOver():
                 self._take_terms(event)
             case PeriodClosed():
@@ -144,7 +155,7 @@ class Books:
             self.carry_over_received = True
         # Whoever was told of a threshold under other terms wants to be told again when it is reached again.
         self.reached = frozenset(filter(self.has_reached, self.reached))
-        self.exhausted = False
+        self.refused = None
 
     def _lend(self, grant: AllowanceGranted) -> None:
         self.outstanding[grant.allowance_id] = OutstandingAllowance(grant.holder, grant.amount_usd, grant.expires_at)

@@ -9,15 +9,28 @@ is lived twice in autumn is two periods, and where clocks are turned by half an 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from send2llm.domain.errors import InvalidRequest
 
 PeriodKind = Literal["hour", "day", "week", "month", "total"]
+
+KEYS: dict[PeriodKind, str] = {
+    "hour": "2026-11-23T14+01:00",
+    "day": "2026-11-23",
+    "week": "2026-W47",
+    "month": "2026-11",
+    "total": "total",
+}
+"""How the key of a period looks."""
+
+NO_ZONES = frozenset({"Factory", "localtime", "posixrules"})
+"""Files among the time zones that are none: others on every machine, or a placeholder."""
 
 _SECOND = timedelta(seconds=1)
 _INSTANT = timedelta.resolution
@@ -60,10 +73,27 @@ class Recurrence:
             raise ValueError("A moment needs a time zone; use datetime.now(UTC).")
         if self.kind == "total":
             return TOTAL
-        zone = time_zone(self.time_zone)
+        zone = _zone(self.time_zone)
         if self.kind == "hour":
             return _hour(moment.astimezone(UTC), zone)
         return self._dates(moment.astimezone(UTC), zone)
+
+    def named(self, key: str) -> Period:
+        """The period of that key; raises ``InvalidRequest`` for what is no key of these periods.
+
+        A blank is taken for a plus sign, as which it is read in the query of a URL.
+        """
+        wanted = key.replace(" ", "+")
+        try:
+            for period in self._candidates(wanted):
+                if period.key == wanted:
+                    return period
+        except (ValueError, OverflowError):  # no date, or one at the end of time
+            pass
+        raise InvalidRequest(
+            f"{key[:40]!r} is no {self.kind} in {self.time_zone}; the key of one looks like {KEYS[self.kind]}.",
+            param="period",
+        )
 
     def after(self, period: Period) -> Period:
         """The period that begins when ``period`` ends; ``ValueError`` when it never does."""
@@ -76,6 +106,19 @@ class Recurrence:
         if period.start is None:
             raise ValueError(f"Nothing came before the period {period.key!r}: it never began.")
         return self.containing(period.start - _INSTANT)
+
+    def _candidates(self, key: str) -> Iterator[Period]:
+        """The periods that may have that key; ``ValueError`` when none can."""
+        match self.kind:
+            case "total":
+                yield TOTAL
+            case "hour":
+                hour = datetime.fromisoformat(key)
+                # Where clocks are turned by half an hour, only a part of the hour has this offset.
+                yield from (self.containing(hour + timedelta(minutes=minutes)) for minutes in (0, 15, 30, 45, 59))
+            case kind:
+                first = date.fromisoformat(f"{key}-01" if kind == "month" else key)
+                yield self.containing(_first_instant(first, _zone(self.time_zone)))
 
     def _dates(self, moment: datetime, zone: ZoneInfo) -> Period:
         first = self._first_date(moment.astimezone(zone).date())
@@ -112,15 +155,30 @@ class Recurrence:
 
 def time_zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name; raises ``InvalidRequest`` when there is none."""
+    if name not in _names():
+        raise _unknown_zone(name)
+    return _zone(name)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Python also opens files that are beside the time zones, and that databases do not know."""
+    return frozenset(available_timezones()) - NO_ZONES
+
+
+def _zone(name: str) -> ZoneInfo:
+    """The time zone of a budget that was set up: what was taken once goes on, whatever the rules are today."""
     try:
-        if name == "localtime":
-            raise ZoneInfoNotFoundError("It is another one on every machine.")
         return ZoneInfo(name)
     # ValueError: no name at all (``../etc``). OSError: a folder (``America``).
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidRequest(
-            f"There is no time zone {name[:100]!r}; use an IANA name such as Europe/Berlin or UTC.", param="time_zone"
-        ) from None
+        raise _unknown_zone(name) from None
+
+
+def _unknown_zone(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"There is no time zone {name[:100]!r}; use an IANA name such as Europe/Berlin or UTC.", param="time_zone"
+    )
 
 
 def _first_instant(day: date, zone: ZoneInfo) -> datetime:

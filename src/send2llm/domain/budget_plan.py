@@ -10,8 +10,8 @@ from send2llm.domain.budget_period import PeriodKind, Recurrence, time_zone
 from send2llm.domain.budget_plan_events import BudgetChanged, BudgetDefined, BudgetPlanEvent, BudgetRetired
 from send2llm.domain.budget_scope import WHOLE_SERVICE, BudgetScope
 from send2llm.domain.errors import BudgetIsRetired, BudgetNotFound, InvalidRequest
-from send2llm.domain.money import ZERO
-from send2llm.domain.pico_dollars import pico_dollars
+from send2llm.domain.money import PICO_DOLLAR, ZERO
+from send2llm.domain.pico_dollars import LARGEST, pico_dollars
 
 DEFAULT_THRESHOLDS = (50, 80, 100)
 
@@ -112,15 +112,16 @@ class BudgetPlan(Aggregate[BudgetPlanEvent]):
 
 def check_limit(limit: Decimal) -> None:
     """Raise ``InvalidRequest`` unless ``limit`` is a positive amount of whole pico-dollars."""
-    try:
-        positive = pico_dollars(limit) > 0
-    except ValueError as error:
-        raise InvalidRequest(f"The limit cannot be used: {error}", param="limit_usd") from None
-    if not positive:
+    if not limit.is_finite() or not 0 < limit <= LARGEST:
         raise InvalidRequest(
-            "A limit is more than 0 USD; to let no call through, take the provider out of the configuration.",
+            f"A limit is more than 0 and at most {LARGEST:f} USD; the smallest, {PICO_DOLLAR:f}, lets nothing through "
+            "that costs anything.",
             param="limit_usd",
         )
+    try:
+        pico_dollars(limit)
+    except ValueError as error:
+        raise InvalidRequest(f"The limit cannot be used: {error}", param="limit_usd") from None
 
 
 def _check_recurrence(recurrence: Recurrence, carry_over: bool) -> None:

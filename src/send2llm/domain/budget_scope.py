@@ -5,6 +5,9 @@ from urllib.parse import quote
 
 from send2llm.domain.errors import InvalidRequest
 
+LONGEST_NAME = 200
+"""Characters of a name in a scope."""
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetedCall:
@@ -48,6 +51,13 @@ class BudgetScope:
         for name, value in self._parts():
             if not value:
                 raise InvalidRequest(f"The {name} of a budget has no name; leave it out.", param=f"scope.{name}")
+            if not _is_name(value) or (name == "provider" and "/" in value):
+                slash = ", and no slash" if name == "provider" else ""
+                raise InvalidRequest(
+                    f"{value[:40]!r} cannot be a {name}: a name has at most {LONGEST_NAME} characters, none of them "
+                    f"blank or invisible{slash}.",
+                    param=f"scope.{name}",
+                )
 
     @property
     def key(self) -> str:
@@ -74,3 +84,7 @@ def scopes_of(call: BudgetedCall) -> tuple[BudgetScope, ...]:
         BudgetScope(call.provider, tenant=call.tenant),
         BudgetScope(call.provider, actor=call.actor),
     )
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and text.isprintable() and " " not in text

@@ -1,7 +1,7 @@
 """The conversation: the aggregate that guards one stream of messages, calls and answers."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Self
 from uuid import UUID
@@ -29,6 +29,7 @@ from send2llm.domain.errors import (
     MalformedReply,
 )
 from send2llm.domain.message import NO_EXTRAS, JsonObject, Message, transcript_digest
+from send2llm.domain.money import ZERO
 from send2llm.domain.routing import Attempt
 
 CompletionEnd = CompletionReceived | CompletionFailed | CompletionInterrupted | CompletionRefused
@@ -163,8 +164,22 @@ class Conversation:
         self._record(failed)
 
     def interrupt_completion(self, interrupted: CompletionInterrupted) -> None:
-        """The call ended without an answer that anybody took."""
+        """The call ended without an answer that anybody took.
+
+        Whoever was not told that an attempt's failure was stored may name that attempt, when it is the one after
+        it that ends: nobody was asked for that, so it costs nothing.
+        """
         self._must_be_awaited(interrupted.completion_id)
+        following = self.attempt
+        if following is not None and 0 < interrupted.attempts < following.number:
+            interrupted = replace(
+                interrupted,
+                attempts=following.number,
+                provider=following.provider,
+                model=following.model,
+                cost_usd=None if following.hold_usd is None else ZERO,
+                assumed="the provider was not asked",
+            )
         self._record(interrupted)
 
     def give_feedback(self, completion_id: UUID | None, score: Decimal, comment: str = "") -> None:

@@ -149,12 +149,15 @@ class BudgetNotFound(NotFound):
 
 
 class BudgetPeriodNotFound(NotFound):
-    """The budget has no such period: it was never opened, because no call needed it."""
+    """The period of the budget was never opened, because no call needed it."""
 
     code = "budget_period_not_found"
 
     def __init__(self, budget_id: object, period_key: str) -> None:
-        super().__init__(f"The budget {budget_id} has no period {period_key}: nothing was spent in it.")
+        super().__init__(
+            f"Nothing was spent from the budget {budget_id} in {period_key}; without a period, the one that runs is "
+            "shown."
+        )
 
 
 class AllowanceNotFound(NotFound):
@@ -340,14 +343,19 @@ class ProjectionConflict(Conflict):
 
 
 class BudgetExceeded(Send2LLMError):
-    """A budget has not enough left to cover the most that the call may cost; ``shortfall`` has the numbers."""
+    """A budget has not enough left to cover the most that the call may cost; ``shortfall`` has the numbers.
+
+    ``fits_shorter``: with a shorter answer than the call could have had it would fit; so it is the answer that is too
+    long, and else the input.
+    """
 
     code = "budget_exceeded"
 
-    def __init__(self, shortfall: Shortfall) -> None:
+    def __init__(self, shortfall: Shortfall, *, fits_shorter: bool = False) -> None:
         end = shortfall.period_end
         wait = f", or wait until {end.isoformat()}" if end else ""
-        super().__init__(f"{shortfall} Ask for fewer output tokens, raise the limit with `send2llm budget set`{wait}.")
+        less = "Ask for fewer output tokens" if fits_shorter else "Send less input"
+        super().__init__(f"{shortfall} {less}, raise the limit with `send2llm budget set`{wait}.")
         self.shortfall = shortfall
 
 

@@ -166,7 +166,7 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
         Once for each limit; changes nothing otherwise. So a refusal that will pass raises no alarm.
         """
         out_of_reach = pico_dollars(needed) > self._books.available - self._books.settled
-        if out_of_reach and not self._books.exhausted and not self.closed:
+        if out_of_reach and self._books.refused is None and not self.closed:
             balance = self.balance
             self._record(BudgetExhausted(needed_usd=needed, settled_usd=balance.settled, lent_usd=balance.lent))
 
@@ -273,8 +273,13 @@ class ProviderBudget(Aggregate[ProviderBudgetEvent]):
 
     @property
     def exhausted(self) -> bool:
-        """Whether a call was refused for good under the limit as it is now."""
+        """Whether nothing useful is left under the limit as it is now (``Books.exhausted``)."""
         return self._books.exhausted
+
+    @property
+    def refused(self) -> Decimal | None:
+        """What the first call needed that was refused for good under the limit as it is now."""
+        return None if self._books.refused is None else dollars(self._books.refused)
 
     def expired(self, moment: datetime) -> list[UUID]:
         """The outstanding allowances that should have been settled by ``moment``."""

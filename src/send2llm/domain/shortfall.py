@@ -8,10 +8,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """US dollars. ``left`` is what is neither ``settled`` nor ``lent``, 0 when more than all is.
+    """US dollars.
 
-    What is ``lent`` to running calls may come home; when not, waiting helps only from ``period_end`` on, and never
-    without one.
+    ``needed`` is the most that the call can cost with the shortest answer that is worth asking for, and ``left`` what
+    is neither ``settled`` nor ``lent``, 0 when more than all is. What is ``lent`` to running calls may come home; when
+    not, waiting helps only from ``period_end`` on, and never without one.
     """
 
     budget_id: UUID
@@ -30,7 +31,7 @@ class Shortfall:
         if self.carried_over_usd:
             available += f" and {self.carried_over_usd:f} USD carried over"
         return (
-            f"The call may cost {self.needed_usd:f} USD, but the budget {self.budget_id} ({self.scope}, "
+            f"The call needs at least {self.needed_usd:f} USD, but the budget {self.budget_id} ({self.scope}, "
             f"{self.period_key}) has {self.left_usd:f} USD left of {available}: {self.settled_usd:f} USD are settled "
             f"and {self.lent_usd:f} USD lent to running calls."
         )

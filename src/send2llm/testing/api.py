@@ -65,6 +65,8 @@ class FakeApi:
     def __init__(self, *, api_key: str | None = None, models: tuple[str, ...] = (MODEL,)) -> None:
         self.api_key = api_key
         self.models = models
+        self.providers: list[Json] = [{"name": "echo", "models": [{"name": "parrot", "price": None}]}]
+        """What ``/api/providers`` shows, as far as clients need it."""
         self.conversations: dict[str, FakeConversation] = {}
         self.events: list[Json] = []
         self.requests: list[tuple[str, str, Json]] = []
@@ -139,6 +141,7 @@ class FakeApi:
             Route("/v1/models", self._checked(self._models)),
             Route("/readyz", self._checked(self._readyz)),
             Route("/api/projections", self._checked(self._projections)),
+            Route("/api/providers", self._checked(self._providers)),
             Route("/api/events", self._checked(self._events)),
             Route("/api/conversations", self._checked(self._start), methods=["POST"]),
             Route("/api/conversations", self._checked(self._list)),
@@ -176,6 +179,9 @@ class FakeApi:
 
     async def _projections(self, _: Request) -> Response:
         return JSONResponse({"data": [{**self.projection, "position": len(self.events), "head": len(self.events)}]})
+
+    async def _providers(self, _: Request) -> Response:
+        return JSONResponse({"data": self.providers})
 
     async def _events(self, request: Request) -> Response:
         after, topic = int(request.query_params.get("after", 0)), request.query_params.get("topic")

@@ -179,6 +179,7 @@ def state(budget: ProviderBudget) -> tuple[object, ...]:
         dict(budget.outstanding),
         budget.thresholds_reached,
         budget.exhausted,
+        budget.refused,
         budget.closed,
         budget.carried_forward,
     )

@@ -1,12 +1,13 @@
 """The conversations in memory: an event store for tests, which forgets everything with the process."""
 
+from collections import deque
 from collections.abc import Sequence
 from uuid import UUID
 
 from send2llm.application.context import Context, RecordedEvent
 from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
-from send2llm.domain.errors import AllowanceIsClosed, StaleConversation
+from send2llm.domain.errors import AllowanceIsClosed, StaleConversation, StoreUnavailable
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST
 from send2llm.infrastructure.event_store.conversation_appends import ConversationAppends
@@ -124,3 +125,38 @@ class InMemoryConversations:
         """The position of the last event, 0 when there is none."""
         self.store.must_be_available()
         return len(self.store.events)
+
+
+class LossyConversations(InMemoryConversations):
+    """Loses the answers to appends, as when the connection breaks while the database is asked.
+
+    ``losses`` says it for the next appends, one after the other: ``None``, it is answered; else whether it was stored,
+    which nobody is told. Appends after the last of them are answered.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        identifiers: Identifiers | None = None,
+        registry: EventRegistry | None = None,
+        store: InMemoryEventStore | None = None,
+    ) -> None:
+        super().__init__(clock, identifiers, registry, store)
+        self.losses: deque[bool | None] = deque()
+
+    async def save(
+        self,
+        conversation: Conversation,
+        context: Context,
+        *,
+        claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
+        holds: Sequence[AllowanceHold] = (),
+    ) -> int:
+        """Store it or not, and tell or not."""
+        stored = self.losses.popleft() if self.losses else None
+        if stored is False:
+            raise StoreUnavailable("The connection broke; the test said so.")
+        position = await super().save(conversation, context, claim=claim, holds=holds)
+        if stored:
+            raise StoreUnavailable("The connection broke; the test said so.")
+        return position

@@ -10,7 +10,10 @@
 """
 
 import asyncio
+import base64
+import hashlib
 import json
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,14 +40,17 @@ __all__ = [
     "chunk",
     "completion",
     "completion_chunks",
+    "embeddings",
     "event",
     "running",
     "running_in_thread",
+    "vector_of",
 ]
 
 DONE = b"data: [DONE]\n\n"
 USAGE: Body = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 CREATED = 1_700_000_000
+DIMENSIONS = 8
 
 
 class Reply(provider_server.Reply):
@@ -123,10 +129,36 @@ def event(body: Body) -> bytes:
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
 
 
-class FakeOpenAIServer(FakeProviderServer):
-    """Answers ``POST .../chat/completions`` with the scripted behaviours in turn, and ``GET .../models``.
+def embeddings(request: Body) -> Body:
+    """The body of a reply to a request for embeddings, in the encoding that it asks for."""
+    given = request["input"]
+    single = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
+    inputs = [given] if single else given
+    vectors = [vector_of(one, request.get("dimensions") or DIMENSIONS) for one in inputs]
+    in_base64 = request.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": index, "embedding": _base64(vector) if in_base64 else vector}
+        for index, vector in enumerate(vectors)
+    ]
+    tokens = sum(len(one) if isinstance(one, list) else len(one.split()) for one in inputs)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": request["model"], "usage": usage}
 
-    Without a script it says "Hello!", streamed or not as asked.
+
+def vector_of(text: str | list[int], dimensions: int = DIMENSIONS) -> list[float]:
+    """The same vector for the same text, always."""
+    digest = hashlib.shake_128(json.dumps(text).encode()).digest(dimensions)
+    return [byte / 256 - 0.5 for byte in digest]
+
+
+def _base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+class FakeOpenAIServer(FakeProviderServer):
+    """Answers ``POST .../chat/completions`` and ``.../embeddings`` as scripted, and ``GET .../models``.
+
+    Without a script it says "Hello!", streamed or not as asked, and gives texts the vectors of ``vector_of``.
     """
 
     def __init__(self, *behaviours: Behaviour, models: Sequence[str] = ("fake-model-1",)) -> None:
@@ -138,13 +170,15 @@ class FakeOpenAIServer(FakeProviderServer):
         if request.path.endswith("/models"):
             listed = [{"id": model, "object": "model", "created": CREATED, "owned_by": "fake"} for model in self.models]
             return Reply.json({"object": "list", "data": listed})
-        if request.path.endswith("/chat/completions"):
+        if request.path.endswith(("/chat/completions", "/embeddings")):
             return None
         return ErrorReply(404, message=f"Unknown request URL: {request.method} {request.path}")
 
     def usual(self, request: RecordedRequest) -> Behaviour:
-        """A greeting."""
+        """A greeting, or vectors."""
         body = request.json
+        if request.path.endswith("/embeddings"):
+            return Reply.json(embeddings(body))
         if not body.get("stream"):
             return Reply.of()
         wants_usage = (body.get("stream_options") or {}).get("include_usage")

@@ -131,7 +131,7 @@ class TestBudgets:
     async def test_what_is_not_there_is_not_found(self, store):
         with pytest.raises(BudgetNotFound):
             await store.budgets.plan(uuid4())
-        with pytest.raises(BudgetPeriodNotFound, match="nothing was spent"):
+        with pytest.raises(BudgetPeriodNotFound, match="Nothing was spent"):
             await store.budgets.period(uuid4(), "2026-11")
         assert (await store.budgets.allowance(uuid4())).version == 0
         assert await store.budgets.events(uuid4()) == []

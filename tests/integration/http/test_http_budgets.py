@@ -100,6 +100,16 @@ class TestSettingBudgets:
             ({"scope": {"provider": "p", "model": "m", "tenant": "t"}}, "scope.tenant"),
             ({"thresholds": [101]}, "thresholds"),
             ({"limits": "1"}, "limits"),
+            ({"limit_usd": "1_000"}, "limit_usd"),
+            ({"limit_usd": "\u0661\u0662"}, "limit_usd"),
+            ({"limit_usd": True}, "limit_usd"),
+            ({"limit_usd": "-5"}, "limit_usd"),
+            ({"carry_over": "yes"}, "carry_over"),
+            ({"thresholds": [True]}, "thresholds.0"),
+            ({"time_zone": "posixrules"}, "time_zone"),
+            ({"scope": {"provider": "a/b"}}, "scope.provider"),
+            ({"scope": {"provider": "p", "model": "m\x07"}}, "scope.model"),
+            ({"scope": {"provider": "p", "tenant": "t" * 300_000}}, "scope.tenant"),
         ],
     )
     async def test_what_makes_no_sense_is_refused_with_the_place(self, gateway, wrong, param):
@@ -109,14 +119,42 @@ class TestSettingBudgets:
         assert response.json()["param"] == param
         assert (await gateway.api.get("/api/budgets")).json()["data"] == []
 
+    @pytest.mark.parametrize("nothing", [{}, {"limit_usd": None}, {"carry_over": None}, {"thresholds": None}])
+    async def test_a_change_of_nothing_is_refused(self, gateway, nothing):
+        made = await define(gateway)
+        response = await gateway.api.patch(f"/api/budgets/{made['id']}", json=nothing)
+        assert response.status_code == 400, response.text
+
+    async def test_a_provider_that_is_not_configured_is_warned_of(self, gateway):
+        assert (await define(gateway))["warnings"] == []
+        (warning,) = (await define(gateway, scope={"provider": "fkae"}))["warnings"]
+        assert "No provider fkae is configured here (fake)" in warning
+
+    @pytest.mark.parametrize("path", ["", "/events", "/explain"])
+    @pytest.mark.parametrize("period", ["foo", "%00", "2026-13", "2026-W47", "total", "%ff", "9999-12", "1-1"])
+    async def test_a_period_that_is_none_is_refused(self, gateway, path, period):
+        made = await define(gateway, period="day")
+        response = await gateway.api.get(f"/api/budgets/{made['id']}{path}?period={period}")
+        assert (response.status_code, response.json()["param"]) == (400, "period"), response.text
+        assert "looks like 2026-11-23" in response.json()["detail"]
+
+    async def test_the_plus_sign_in_a_key_may_have_become_a_blank(self, gateway):
+        made = await define(gateway, period="hour", time_zone="Europe/Berlin")
+        key = made["running"]["key"]
+        assert "+" in key
+        for written in (key, key.replace("+", "%2B"), key.replace("+", "%20")):
+            shown = await gateway.api.get(f"/api/budgets/{made['id']}?period={written}")
+            assert shown.json()["running"]["key"] == key
+
     async def test_what_is_not_there_is_not_found(self, gateway):
         unknown = "00000000-0000-7000-8000-000000000001"
         for path in ("", "/events", "/explain"):
             response = await gateway.api.get(f"/api/budgets/{unknown}{path}")
             assert (response.status_code, response.json()["code"]) == (404, "budget_not_found"), path
         made = await define(gateway)
-        response = await gateway.api.get(f"/api/budgets/{made['id']}?period=1999-01")
-        assert (response.status_code, response.json()["code"]) == (404, "budget_period_not_found")
+        for path in ("", "/events", "/explain"):
+            response = await gateway.api.get(f"/api/budgets/{made['id']}{path}?period=1999-01")
+            assert (response.status_code, response.json()["code"]) == (404, "budget_period_not_found")
 
 
 class TestCallsUnderBudgets:
@@ -150,6 +188,20 @@ class TestCallsUnderBudgets:
         refused = await gateway.event("conversation.completion_refused")
         assert refused.stream == f"conversation-{response.headers['x-send2llm-conversation-id']}"
         assert refused.data["shortfall"]["budget_id"] == made["id"]
+
+    async def test_a_refusal_says_what_would_help(self, gateway):
+        await define(gateway, "0.0015")
+        long_input = [{"role": "user", "content": "x" * 5_000}]
+        refused = (await gateway.ask(**LIMITED, messages=long_input)).json()["error"]["message"]
+        assert "Send less input" in refused
+        assert "needs at least" in refused
+
+    async def test_one_call_that_is_too_dear_exhausts_nothing(self, gateway):
+        made = await define(gateway, "0.002")
+        assert (await gateway.ask(**LIMITED, messages=[{"role": "user", "content": "x" * 5_000}])).status_code == 429
+        running = await books(gateway, made)
+        assert not running["exhausted"]
+        assert Decimal(running["refused_usd"]) > Decimal("0.005")
 
     async def test_the_sdk_does_not_try_again(self, gateway):
         await define(gateway, "0.000001")
@@ -196,6 +248,16 @@ class TestCallsUnderBudgets:
 
 
 class TestLookingBack:
+    @pytest.mark.parametrize(
+        ("figure", "usd"), [("limit", "2"), ("left", "2"), ("settled", "0"), ("lent", "0"), ("held", "0")]
+    )
+    async def test_before_the_first_call_there_is_only_the_limit(self, gateway, figure, usd):
+        made = await define(gateway)
+        await gateway.api.patch(f"/api/budgets/{made['id']}", json={"limit_usd": "2"})
+        told = (await gateway.api.get(f"/api/budgets/{made['id']}/explain?figure={figure}")).json()
+        assert (told["usd"], told["period"]) == (usd, made["running"]["key"])
+        assert [one["amount_usd"] for one in told["data"]] == (["1", "1"] if usd == "2" else [])
+
     @pytest.mark.parametrize("figure", ["limit", "settled", "lent", "left", "held", "assumed"])
     async def test_every_figure_is_the_sum_of_its_events(self, gateway, figure):
         made = await define(gateway)
@@ -232,7 +294,48 @@ class TestLookingBack:
         assert (await gateway.api.get("/api/costs?provider=other")).json()["data"] == []
         (total,) = (await gateway.api.get("/api/costs?by=day&begin=2020-01-01T00:00:00Z")).json()["data"]
         assert Decimal(total["cost_usd"]) == sum(costs)
-        assert (await gateway.api.get("/api/costs?by=day&time_zone=Nowhere")).status_code == 400
+        for zone in ("Nowhere", "posixrules", "Factory", "localtime", "posix/Europe/Berlin"):
+            assert (await gateway.api.get(f"/api/costs?by=day&time_zone={zone}")).status_code == 400, zone
+
+    async def test_a_time_zone_that_only_the_database_does_not_know(self, gateway, monkeypatch):
+        await gateway.ask(**LIMITED)
+        with gateway.projecting():
+            await gateway.history_is_complete()
+        monkeypatch.setattr("send2llm.infrastructure.read_models.cost_queries.known_zone", str)
+        response = await gateway.api.get("/api/costs?by=day&time_zone=Mars/Olympus")
+        assert (response.status_code, response.json()["param"]) == (400, "time_zone")
+
+    @pytest.mark.parametrize(
+        ("begin", "status"),
+        [
+            ("2026-11-23T12:00:00Z", 200),
+            ("2026-11-23T12:00:00+01:00", 200),  # its plus sign arrives as a blank
+            ("2026-11-23T12:00:00%2B01:00", 200),
+            ("2026-11-23%2012:00:00%2B01:00", 200),
+            ("2026-11-23", 400),
+            ("2026-11-23T12:00", 400),
+            ("2026-11-23%2012:00", 400),
+            ("1795449863", 400),
+            ("0001-01-01T00:00:00%2B14:00", 200),
+            ("9999-12-31T23:59:59-12:00", 200),
+            ("now", 400),
+        ],
+    )
+    async def test_a_time_is_one_with_an_offset(self, gateway, begin, status):
+        response = await gateway.api.get(f"/api/costs?begin={begin}")
+        assert response.status_code == status, response.text
+        assert status == 200 or response.json()["param"] == "begin"
+
+    async def test_a_report_is_never_cut_off(self, gateway, migrated, monkeypatch):
+        monkeypatch.setattr("send2llm.infrastructure.read_models.cost_queries.LARGEST_REPORT", 1)
+        for tenant_model in ("one", "two"):
+            await gateway.ask(**LIMITED, model=f"fake/{tenant_model}")
+        with gateway.projecting():
+            await gateway.history_is_complete()
+        assert len((await gateway.api.get("/api/costs?by=provider")).json()["data"]) == 1
+        response = await gateway.api.get("/api/costs?by=model")
+        assert response.status_code == 400
+        assert "group by less" in response.json()["detail"]
 
     async def test_the_ledger_tells_what_calls_do_with_a_budget(self, gateway):
         made = await define(gateway)

@@ -98,6 +98,40 @@ async def test_the_description_of_the_api(gateway: Gateway) -> None:
     assert page.headers["content-type"].startswith("text/html")
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/api/costs?foo=1", "it takes actor, begin, by"),
+        ("/api/costs?tenat=acme", "did you mean tenant?"),
+        ("/api/budgets?retierd=true", "did you mean retired?"),
+        ("/api/events?form=1", "There is no parameter 'form'"),
+        ("/api/projections?x=", "it takes none"),
+        ("/api/conversations?limits=1", "did you mean limit?"),
+        ("/api/audit/money?x=1", "it takes none"),
+    ],
+)
+async def test_a_parameter_that_nobody_heeds_is_refused(gateway: Gateway, path: str, says: str) -> None:
+    response = await gateway.api.get(path)
+    assert response.status_code == 400
+    assert says in response.json()["detail"]
+    assert response.json()["param"] == path.partition("?")[2].partition("=")[0]
+
+
+async def test_the_description_has_the_errors_that_are_sent(gateway: Gateway) -> None:
+    described = (await gateway.api.get("/openapi.json")).json()
+    assert "HTTPValidationError" not in str(described)
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            if path.startswith("/api"):
+                assert {"400", "401", "503"} <= set(operation["responses"]), (method, path)
+            for status, response in operation["responses"].items():
+                if int(status) >= 400 and path.startswith("/api"):
+                    assert list(response["content"]) == ["application/problem+json"]
+    assert "404" in described["paths"]["/api/budgets/{budget_id}"]["patch"]["responses"]
+    assert "409" in described["paths"]["/api/budgets"]["post"]["responses"]
+    assert "429" in described["paths"]["/api/conversations/{conversation_id}/messages"]["post"]["responses"]
+
+
 async def test_every_answer_names_its_request(gateway: Gateway) -> None:
     described = (await gateway.api.get("/openapi.json")).json()
     seen = set()

@@ -17,3 +17,10 @@ def openai_compatible(
     made = make_provider("openai", ProviderConfig(name, base_url, transport=transport, options=options, **config))
     assert isinstance(made, HttpProvider)
     return made
+
+
+def made(format_: str, name: str, base_url: str, **config: Any) -> HttpProvider:
+    """A provider of any family; ``config`` are further fields of ``ProviderConfig``."""
+    provider = make_provider(format_, ProviderConfig(name, base_url, **config))
+    assert isinstance(provider, HttpProvider)
+    return provider

@@ -51,7 +51,7 @@ async def test_errors_are_what_the_sdk_knows(server: FakeOpenAIServer, base_url:
         with pytest.raises(openai.RateLimitError) as caught:
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
         with pytest.raises(openai.NotFoundError):
-            await client.embeddings.create(model="m", input="x")
+            await client.images.generate(model="m", prompt="x")
 
     assert caught.value.code == "rate_limit_exceeded"
 

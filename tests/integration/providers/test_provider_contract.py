@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from subject_bedrock import Bedrock
 from subject_cohere import Cohere
+from subject_gemini import Gemini, Vertex
 from subject_ollama import Ollama
 from subjects import InMemory, OnTheWire, OpenAI, Subject, Wire
 
@@ -24,7 +25,14 @@ ANSWER = answer("one two three", usage=Usage(9, 4))
 TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x": 1}'), ToolCallPart("b", "g", "{}"))
 
 
-WIRES: dict[str, Wire] = {"openai": OpenAI(), "bedrock": Bedrock(), "cohere": Cohere(), "ollama": Ollama()}
+WIRES: dict[str, Wire] = {
+    "openai": OpenAI(),
+    "bedrock": Bedrock(),
+    "cohere": Cohere(),
+    "gemini": Gemini(),
+    "ollama": Ollama(),
+    "vertex": Vertex(),
+}
 
 
 @pytest.fixture(params=["in memory", *WIRES])

@@ -45,6 +45,9 @@ class PriceList:
     def price(self, provider: str, model: str) -> Price | None:
         return None if model == "unpriced" else PRICE
 
+    def of_version(self, version: str) -> Price | None:
+        return PRICE if version == PRICE.version else None
+
 
 def user(text: str) -> Message:
     return Message("user", (TextPart(text),))

@@ -144,11 +144,11 @@ async def test_what_is_out_of_reach_is_refused_at_once_and_noted_once(house):
     await house.complete(parameters=SHORT)  # 0.00334 is left, and less than that is the shortest answer
     began = house.clock.monotonic()
     for _ in range(3):
-        with pytest.raises(BudgetExceeded):
+        with pytest.raises(BudgetExceeded) as refusal:
             await house.complete(parameters=SHORT)
     assert house.clock.monotonic() == began
     assert len(events(house, BudgetExhausted)) == 1
-    assert (await house.period(plan)).exhausted
+    assert (await house.period(plan)).refused == refusal.value.shortfall.needed_usd
 
 
 async def test_a_storm_of_refused_calls_asks_the_budget_once(house):

@@ -115,6 +115,29 @@ async def test_a_call_that_the_budget_cannot_pay_is_refused_with_the_numbers(hou
     assert await settled(house, plan) == 0
 
 
+@pytest.mark.parametrize(
+    ("limit", "asked", "says"),
+    [
+        ("0.0001", 300, "Send less input"),  # not even a single token of an answer would fit
+        ("0.0034", 300, "Ask for fewer output tokens"),  # the shortest answer has 16, and 1 would fit
+    ],
+)
+async def test_a_refusal_advises_what_would_help(house, limit, asked, says):
+    await house.budget(limit)
+    with pytest.raises(BudgetExceeded, match=says):
+        await house.complete(parameters=Parameters(max_output_tokens=asked))
+
+
+async def test_each_of_several_refused_calls_is_told_its_own_need(house):
+    await house.budget("0.0001")
+    needs = set()
+    for text in ("Hi", "Hi" * 500):
+        with pytest.raises(BudgetExceeded) as refusal:
+            await house.complete(user(text), parameters=SHORT)
+        needs.add(refusal.value.shortfall.needed_usd)
+    assert len(needs) == 2
+
+
 async def test_a_refused_call_can_be_said_again_in_the_same_conversation(house):
     plan = await house.budget("0.0001")
     with pytest.raises(BudgetExceeded) as refusal:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from send2llm.domain.budget_period import TOTAL, PeriodKind, Recurrence
+from send2llm.domain.budget_period import KEYS, TOTAL, PeriodKind, Recurrence, time_zone
 from send2llm.domain.errors import InvalidRequest
 
 # Turns at 02:00, at midnight, over midnight (St. John's, until 2011), by half an hour (Lord Howe), by two (Troll);
@@ -214,6 +214,35 @@ def test_a_period_is_half_open():
 def test_a_moment_needs_a_time_zone():
     with pytest.raises(ValueError, match="time zone"):
         Recurrence("day").containing(at("2026-11-23T12:00Z").replace(tzinfo=None))
+
+
+@given(RECURRENCES, st.one_of(MOMENTS, NEAR_TURNS))
+def test_a_period_is_found_by_its_key(recurrence, moment):
+    period = recurrence.containing(moment)
+    assert recurrence.named(period.key) == period
+    assert recurrence.named(period.key.replace("+", " ")) == period
+
+
+@pytest.mark.parametrize("kind", get_args(PeriodKind))
+@pytest.mark.parametrize(
+    "key", ["", "foo", "\0", "2026-00", "2026-11-31", "2026-W54", "20261123", "0001-01-01", "9999-12"]
+)
+def test_what_is_no_key_is_told_how_one_looks(kind, key):
+    with pytest.raises(InvalidRequest, match="looks like") as refusal:
+        Recurrence(kind, "Europe/Berlin").named(key)
+    assert KEYS[kind] in str(refusal.value)
+    assert Recurrence(kind, "Europe/Berlin").named(KEYS[kind]).key == KEYS[kind]
+
+
+def test_a_date_that_was_skipped_is_no_period():
+    with pytest.raises(InvalidRequest):
+        Recurrence("day", "Pacific/Apia").named("2011-12-30")
+
+
+@pytest.mark.parametrize("name", ["posixrules", "localtime", "Factory", "right/UTC", "posix/UTC", "America", ""])
+def test_a_file_beside_the_time_zones_is_none(name):
+    with pytest.raises(InvalidRequest, match="no time zone"):
+        time_zone(name)
 
 
 def test_a_time_zone_that_this_machine_does_not_know():

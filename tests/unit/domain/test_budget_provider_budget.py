@@ -301,7 +301,7 @@ class TestExhaustion:
 
     def test_is_recorded_when_nothing_that_comes_home_would_do(self):
         budget = given(*FULL).when(self.note("6.1")).then(self.exhausted("6.1", "4", "6"))
-        assert budget.exhausted
+        assert budget.refused == usd("6.1")
 
     def test_is_none_while_lent_money_may_come_home(self):
         given(*FULL).when(self.note("6")).then()
@@ -313,9 +313,24 @@ class TestExhaustion:
         budget = (
             given(*FULL, self.exhausted("7", "4", "6")).when(change_limit("11")).then(LimitChanged(limit_usd=usd("11")))
         )
-        assert not budget.exhausted
+        assert budget.refused is None
         self.note("7.5")(budget)
         assert budget.collect() == (6, [self.exhausted("7.5", "4", "6")])
+
+    @pytest.mark.parametrize(
+        ("spent", "needed", "exhausted"),
+        [
+            ("0.1", "50", False),  # one call was too dear: nearly all is left for others
+            ("9.8", "0.3", False),
+            ("9.95", "0.06", True),  # the last hundredth is for no call
+            ("9.95", None, False),
+            ("10", None, True),
+        ],
+    )
+    def test_there_is_something_left_until_nothing_useful_is(self, spent, needed, exhausted):
+        events = [opened("10"), granted(1, spent), settled(1, spent, returned="0")]
+        budget = given(*events, *([self.exhausted(needed, spent, "0")] if needed else [])).when().then()
+        assert budget.exhausted == exhausted
 
     def test_is_of_no_interest_once_closed(self):
         given(opened(), closed()).when(self.note("11")).then()

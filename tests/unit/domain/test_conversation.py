@@ -1,5 +1,6 @@
 """The conversation: what each command does in each state."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from send2llm.domain.errors import (
     MalformedReply,
 )
 from send2llm.domain.message import transcript_digest
+from send2llm.domain.routing import Attempt
 from send2llm.testing.conversation_stories import (
     CONVERSATION,
     answered,
@@ -167,6 +169,34 @@ class TestEnding:
     )
     def test_only_what_was_asked_for(self, command):
         given(*AWAITING).when(command).then_refused(CompletionNotFound)
+
+
+class TestInterruptionOfAnAttemptThatHasFailed:
+    """By whoever was not told that its failure, and what was to follow, is stored."""
+
+    HELD = Decimal("0.5")
+    SAID = replace(interrupted(), attempts=1, provider="openai", cost_usd=HELD, assumed="may have charged all")
+
+    @pytest.mark.parametrize(("held", "cost"), [(HELD, Decimal(0)), (None, None)])
+    def test_the_attempt_that_was_to_follow_ends_and_costs_nothing(self, held, cost):
+        followed = attempt_failed(next_attempt=Attempt(2, "second", "model", held))
+        ended = replace(
+            self.SAID,
+            attempts=2,
+            provider="second",
+            model="model",
+            cost_usd=cost,
+            assumed="the provider was not asked",
+        )
+        given(*AWAITING, followed).when(lambda it: it.interrupt_completion(self.SAID)).then(ended)
+
+    def test_a_stream_that_broke_fails_and_is_charged(self):
+        given(*AWAITING, attempt_failed()).when(lambda it: it.interrupt_completion(self.SAID)).then(self.SAID)
+
+    def test_the_attempt_under_way_is_charged(self):
+        followed = attempt_failed(next_attempt=Attempt(2, "second", "model", self.HELD))
+        second = replace(self.SAID, attempts=2)
+        given(*AWAITING, followed).when(lambda it: it.interrupt_completion(second)).then(second)
 
 
 class TestLateAnswers:

@@ -259,6 +259,7 @@ def test_text_among_streamed_parts_is_text() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
 
     assert read(chunk(content=[thinking]))[0].text == ""
+    assert read(chunk(content=[{"type": "text"}]))[0].text == ""
     assert read(chunk(content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]))[0].text == "ab"
 
 

@@ -1,5 +1,6 @@
 """Requests of OpenAI's chat completions, from JSON into the domain and back."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from send2llm.domain.message import (
     ToolResultPart,
 )
 from send2llm.infrastructure.formats.openai_chat import (
+    OutputLimitField,
     read_message,
     read_request,
     write_messages,
@@ -302,6 +304,29 @@ def test_an_image_may_be_a_bare_url() -> None:
     image = read_message({"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,AA"}]})
 
     assert image.parts == (ImagePart("data:image/png;base64,AA"),)
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit"),
+    [
+        ({"max_tokens": 100}, 100),
+        ({"max_completion_tokens": 100}, 100),
+        ({"max_completion_tokens": 100, "max_tokens": 20}, 100),
+        ({"max_completion_tokens": 0, "max_tokens": 20}, 20),
+    ],
+)
+@pytest.mark.parametrize("only", ["max_tokens", "max_completion_tokens"])
+def test_a_server_gets_the_one_field_for_the_limit_that_it_heeds(
+    sent: dict[str, int], limit: int, only: OutputLimitField
+) -> None:
+    read = read_request(request(**sent))
+
+    def written(parameters: Parameters) -> dict[str, Any]:
+        body = write_request("m", read.messages, parameters, output_limit=only, only_output_limit=True)
+        return {name: value for name, value in body.items() if name.startswith("max_")}
+
+    assert written(read.parameters) == {only: limit}
+    assert written(replace(read.parameters, max_output_tokens=7)) == {only: 7}
 
 
 def test_the_output_limit_is_clamped_under_the_name_that_the_caller_used() -> None:

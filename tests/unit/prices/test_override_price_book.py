@@ -79,3 +79,12 @@ def test_the_version_says_which_numbers_it_was() -> None:
 def test_a_wrong_table_is_named(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         book(table)
+
+
+def test_a_price_is_found_by_its_version_and_a_catalogue_has_none_for_certain() -> None:
+    prices = book({"input": "0.1", "output": "0.4"}, free=("local",))
+    own = prices.price("acme", "some/model")
+    assert own is not None
+    assert prices.of_version(own.version) == own
+    assert prices.of_version("free") == prices.price("local", "any")
+    assert prices.of_version("catalogue") is None

@@ -255,6 +255,7 @@ def test_any_body_is_an_error(body: bytes) -> None:
         ({}, "Please try again in 1m2.5s.", 62.5),
         ({}, "Please try again in 20ms.", 0.02),
         ({}, "Please retry in 13 seconds", 13),
+        ({}, "Please retry after 6 seconds.", 6),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, "", 360),
         (
             {

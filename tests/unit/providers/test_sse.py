@@ -24,6 +24,7 @@ streams = st.lists(
         [
             b"data: ",
             b"data:",
+            b'[{"x": 1}',
             b'{"a": "\xc3\xa4\xe2\x82\xac"}',
             b": ping",
             b"event: x",
@@ -119,3 +120,16 @@ def test_an_event_has_a_limit() -> None:
 
 def test_many_small_events_in_one_piece_may_exceed_the_limit_together() -> None:
     assert len(EventSplitter(limit=100).feed(b"data: 1\n\n" * 100)) == 100
+
+
+@pytest.mark.parametrize(
+    "bare", [b'{"error": {"code": 503}}', b'{\r\n  "error": {}\r\n}', b'[{"error": 1}]', b"[\n{\n}\n]"]
+)
+def test_json_without_any_framing_is_an_event(bare: bytes) -> None:
+    assert split(b"data: 1\n\n" + bare) == [Event(b"1", b"data: 1\n\n"), Event(bare, bare)]
+    assert split(bare + b"\n\n")[0].data == bare
+
+
+@pytest.mark.parametrize("odd", [b"hello", b"[DONE]", b": {", b"event: {}", b"<html>"])
+def test_other_lines_without_data_are_none(odd: bytes) -> None:
+    assert split(odd + b"\n\n", odd) == []

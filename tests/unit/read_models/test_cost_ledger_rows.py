@@ -124,6 +124,14 @@ def test_in_the_end_nothing_is_held_and_what_it_cost_is_spent(story):
     assert paid == cost
 
 
+@pytest.mark.parametrize("ending", [received(1), interrupted(1, HOLD), GIVEN_UP], ids=["received", "gone", "given up"])
+def test_no_attempt_is_awaited_once_its_call_has_ended(ending):
+    attempts, uses = folded([requested(), failed(1), ending])
+    assert attempts[CALL, 2]["status"] != "awaited"
+    assert attempts[CALL, 2]["cost_usd"] == 0
+    assert sum(held for held, _ in uses.values()) == 0
+
+
 def test_a_running_call_is_held():
     _, uses = folded([requested(), failed(1)])
     assert sum(held for held, _ in uses.values()) == HOLD

@@ -58,6 +58,11 @@ class CallBound:
         """What it can cost with the shortest answers that are worth asking for; with less it is refused."""
         return self.cost.cost(self.least_output_limit)
 
+    @property
+    def shortest(self) -> int:
+        """What it can cost with answers of a single token, for which a caller may ask."""
+        return self.cost.cost(1)
+
     def within(self, amount: int) -> "CallBound":
         """The same with shorter answers, so that it costs no more than ``amount``, which is at least ``least``."""
         affordable = self.cost.output_limit_within(amount)

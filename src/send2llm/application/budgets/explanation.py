@@ -8,10 +8,12 @@ from uuid import UUID
 
 from send2llm.application.budgets.ports import Budgets
 from send2llm.application.context import RecordedEvent
+from send2llm.application.ports import Clock
 from send2llm.application.time_travel import ConversationLog
 from send2llm.domain.allowance_events import HoldTaken
 from send2llm.domain.attempt_costs import attempt_costs
 from send2llm.domain.budget_books import Books
+from send2llm.domain.budget_plan_events import BudgetChanged, BudgetDefined
 from send2llm.domain.errors import BudgetPeriodNotFound
 from send2llm.domain.money import ZERO
 from send2llm.domain.provider_budget_events import AllowanceGranted
@@ -28,19 +30,47 @@ class Entry:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The events that changed a figure of a period."""
+
+    period_key: str
+    entries: Sequence[Entry]
+
+
 class BudgetExplanations:
     """Takes figures apart. The amounts of the entries add up to the figure, to the last digit."""
 
-    def __init__(self, budgets: Budgets, log: ConversationLog) -> None:
+    def __init__(self, budgets: Budgets, log: ConversationLog, clock: Clock) -> None:
         self._budgets = budgets
         self._log = log
+        self._clock = clock
 
-    async def explain(self, budget_id: UUID, period_key: str, figure: Figure) -> Sequence[Entry]:
-        """The events that changed a figure of a period; raises ``BudgetPeriodNotFound``, ``StoreUnavailable``."""
-        events = await self._budgets.events(budget_id, period_key)
-        if not events:
-            raise BudgetPeriodNotFound(budget_id, period_key)
-        return await self._held(events) if figure == "held" else _changes(events, figure)
+    async def explain(self, budget_id: UUID, period_key: str | None, figure: Figure) -> Explanation:
+        """The events behind a figure, in the period of that key or the one that runs now.
+
+        Raises ``BudgetNotFound``, ``InvalidRequest`` for a key that is none, ``BudgetPeriodNotFound`` for a period in
+        which nothing was spent, ``StoreUnavailable``.
+        """
+        plan = await self._budgets.plan(budget_id)
+        running = plan.recurrence.containing(self._clock.now())
+        key = running.key if period_key is None else plan.recurrence.named(period_key).key
+        events = await self._budgets.events(budget_id, key)
+        if events:
+            entries = await self._held(events) if figure == "held" else _changes(events, figure)
+            return Explanation(key, entries)
+        if key != running.key:
+            raise BudgetPeriodNotFound(budget_id, key)
+        return Explanation(key, await self._promised(budget_id) if figure in ("limit", "left") else [])
+
+    async def _promised(self, budget_id: UUID) -> Sequence[Entry]:
+        """How the limit of a period came about that nothing was spent in yet."""
+        before, entries = ZERO, []
+        for recorded in await self._budgets.events(budget_id):
+            if isinstance(recorded.event, BudgetDefined | BudgetChanged) and recorded.event.limit_usd != before:
+                entries.append(Entry(recorded, recorded.event.limit_usd - before))
+                before = recorded.event.limit_usd
+        return entries
 
     async def _held(self, events: Sequence[RecordedEvent]) -> Sequence[Entry]:
         """The holds, in allowances that are outstanding, of attempts whose end is not recorded."""

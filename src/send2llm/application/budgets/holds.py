@@ -114,7 +114,7 @@ class Holds:
             if found is not None:
                 return HeldFrom(purse, found)
             try:
-                found = await self._borrower.hold(plan, purse, hold_id, bound.most, bound.least)
+                found = await self._borrower.hold(plan, purse, hold_id, bound)
                 return HeldFrom(purse, found)
             except BudgetPeriodIsClosed:  # the clock goes slow here, or back: what is closed stays closed
                 period = plan.recurrence.after(period)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from send2llm.application.budgets.call_bounds import CallBound
 from send2llm.application.budgets.lender import Lender
 from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.application.budgets.ports import BudgetObserver, Recalls
@@ -32,38 +33,36 @@ class PatientBorrower:
         self._policy = policy
         self._observer = observer
 
-    async def hold(self, plan: BudgetPlan, purse: Purse, hold_id: str, most: int, least: int) -> Slice:
-        """A slice from which ``hold_id`` holds ``most``; less, but at least ``least``, where that cannot be had.
+    async def hold(self, plan: BudgetPlan, purse: Purse, hold_id: str, bound: CallBound) -> Slice:
+        """A slice from which ``hold_id`` holds the ``most`` of its bound; else less, but at least the ``least``.
 
         Raises ``BudgetExceeded``, at the latest after the policy's ``recall`` seconds, those in which others had their
         turn included; ``BudgetPeriodIsClosed``, ``StaleBudget``, ``StoreUnavailable``.
         """
         deadline = self._clock.monotonic() + self._policy.recall
         async with purse.lock:
-            found = purse.take(hold_id, most)
+            found = purse.take(hold_id, bound.most)
             if found is not None:
                 return found
-            self._refuse_again(purse, least)
+            self._refuse_again(purse, bound)
             try:
-                return await self._borrowed(plan, purse, hold_id, most, least, deadline)
+                return await self._borrowed(plan, purse, hold_id, bound, deadline)
             except BudgetExceeded as error:
                 until = self._clock.monotonic() + REFUSAL_LASTS
                 purse.refusal = Refusal(pico_dollars(error.shortfall.left_usd), until, error.shortfall)
                 self._observer.call_refused(error)
-                await self._lender.note_exhaustion(plan, purse, least)
+                await self._lender.note_exhaustion(plan, purse, bound.least)
                 raise
 
-    def _refuse_again(self, purse: Purse, least: int) -> None:
+    def _refuse_again(self, purse: Purse, bound: CallBound) -> None:
         refusal = purse.refusal
-        if refusal is not None and refusal.left < least and self._clock.monotonic() < refusal.until:
-            error = BudgetExceeded(refusal.lacking)
+        if refusal is not None and refusal.left < bound.least and self._clock.monotonic() < refusal.until:
+            error = _exceeded(refusal.lacking, bound)
             self._observer.call_refused(error)
             raise error
 
-    async def _borrowed(
-        self, plan: BudgetPlan, purse: Purse, hold_id: str, most: int, least: int, deadline: float
-    ) -> Slice:
-        pause = FIRST_PAUSE
+    async def _borrowed(self, plan: BudgetPlan, purse: Purse, hold_id: str, bound: CallBound, deadline: float) -> Slice:
+        most, least, pause = bound.most, bound.least, FIRST_PAUSE
         while True:
             try:
                 return _held(await self._lender.borrow(plan, purse, most), hold_id, most)
@@ -79,7 +78,7 @@ class PatientBorrower:
                     continue  # another process was quicker
             late = self._clock.monotonic() >= deadline
             if may_come < least or (late and left < least):
-                raise _exceeded(lacking, least)
+                raise _exceeded(lacking, bound)
             if late:
                 most = left
                 continue
@@ -96,5 +95,6 @@ def _held(lent: Slice, hold_id: str, amount: int) -> Slice:
     return lent
 
 
-def _exceeded(lacking: Shortfall, needed: int) -> BudgetExceeded:
-    return BudgetExceeded(replace(lacking, needed_usd=dollars(needed)))
+def _exceeded(lacking: Shortfall, bound: CallBound) -> BudgetExceeded:
+    fits_shorter = bound.shortest <= pico_dollars(lacking.left_usd)
+    return BudgetExceeded(replace(lacking, needed_usd=dollars(bound.least)), fits_shorter=fits_shorter)

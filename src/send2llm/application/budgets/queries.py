@@ -47,8 +47,9 @@ class PeriodUses(Protocol):
 class BudgetReport:
     """A budget and one of its periods.
 
-    ``use`` is ``None`` and the balance untouched when nothing was spent in it. ``exhausted_at`` is when all will be
-    spent if it goes on as in the last hour; ``None`` when it lasts until the period ends.
+    ``use`` is ``None`` and the balance untouched when nothing was spent in it. ``refused`` is what a call needed that
+    was refused for good, the first under this limit. ``exhausted``: nothing useful is left. ``exhausted_at`` is when
+    all will be spent if it goes on as in the last hour; ``None`` when it lasts until the period ends.
     """
 
     plan: BudgetPlan
@@ -56,6 +57,7 @@ class BudgetReport:
     balance: Balance
     closed: bool
     exhausted: bool
+    refused: Decimal | None
     thresholds_reached: Sequence[int]
     use: PeriodUse | None
     exhausted_at: datetime | None
@@ -78,29 +80,33 @@ class BudgetQueries:
     async def one(self, budget_id: UUID, period_key: str | None = None) -> BudgetReport:
         """A budget with the period of that key, or the one that runs now.
 
-        Raises ``BudgetNotFound``, and ``BudgetPeriodNotFound`` for a period in which nothing was spent.
+        Raises ``BudgetNotFound``, ``InvalidRequest`` for a key that is none, and ``BudgetPeriodNotFound`` for a
+        period in which nothing was spent.
         """
         plan = await self._budgets.plan(budget_id)
-        return await self._report(plan, period_key)
+        return await self._report(plan, None if period_key is None else plan.recurrence.named(period_key))
 
     async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
-        """The events of a plan, or of one of its periods; raises ``BudgetNotFound``, ``BudgetPeriodNotFound``."""
-        events = await self._budgets.events(budget_id, period_key)
+        """The events of a plan, or of one of its periods; raises as ``one`` does."""
+        if period_key is None:
+            events = await self._budgets.events(budget_id)
+            if not events:
+                raise BudgetNotFound(budget_id)
+            return events
+        key = (await self._budgets.plan(budget_id)).recurrence.named(period_key).key
+        events = await self._budgets.events(budget_id, key)
         if not events:
-            raise BudgetNotFound(budget_id) if period_key is None else BudgetPeriodNotFound(budget_id, period_key)
+            raise BudgetPeriodNotFound(budget_id, key)
         return events
 
-    async def running_period(self, budget_id: UUID) -> Period:
-        """The period that runs now; raises ``BudgetNotFound``."""
-        return (await self._budgets.plan(budget_id)).recurrence.containing(self._clock.now())
-
-    async def _report(self, plan: BudgetPlan, period_key: str | None = None) -> BudgetReport:
+    async def _report(self, plan: BudgetPlan, period: Period | None = None) -> BudgetReport:
         now = self._clock.now()
         running = plan.recurrence.containing(now)
+        wanted = period or running
         try:
-            budget = await self._budgets.period(plan.id, period_key or running.key)
+            budget = await self._budgets.period(plan.id, wanted.key)
         except BudgetPeriodNotFound:
-            if period_key not in (None, running.key):
+            if wanted != running:
                 raise
             return _untouched(plan, running)
         use = await self._uses.period_use(plan.id, budget.period.key, now - RATE_OVER)
@@ -110,6 +116,7 @@ class BudgetQueries:
             balance=budget.balance,
             closed=budget.closed,
             exhausted=budget.exhausted,
+            refused=budget.refused,
             thresholds_reached=sorted(budget.thresholds_reached),
             use=use,
             exhausted_at=_exhausted_at(budget, use, now),
@@ -118,7 +125,7 @@ class BudgetQueries:
 
 def _untouched(plan: BudgetPlan, period: Period) -> BudgetReport:
     balance = Balance(plan.limit, ZERO, ZERO, ZERO, plan.limit, ZERO, ZERO, ZERO)
-    return BudgetReport(plan, period, balance, False, False, (), None, None)
+    return BudgetReport(plan, period, balance, False, False, None, (), None, None)
 
 
 def _exhausted_at(budget: ProviderBudget, use: PeriodUse, now: datetime) -> datetime | None:

@@ -18,8 +18,8 @@ FREE_FIELDS = frozenset(
         "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
         "top_logprobs", "user", "verbosity",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
-        "cache_control", "enable_thinking", "include_reasoning", "random_seed", "reasoning", "reasoning_format",
-        "stop_sequences", "thinking", "top_k", "usage",
+        "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
+        "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
         # Cohere
         "citation_options", "safety_mode", "strict_tools",
         # Bedrock
@@ -32,19 +32,32 @@ FREE_FIELDS = frozenset(
         "request_id", "return_progress", "return_token_ids", "return_tokens", "samplers", "skip_special_tokens",
         "spaces_between_special_tokens", "stop_token_ids", "structured_outputs", "tfs_z", "timings_per_token",
         "think", "truncate_prompt_tokens", "typical_p",
+        # Gemini
+        "generationConfig.logprobs", "generationConfig.responseLogprobs", "generationConfig.thinkingConfig", "labels",
+        "safetySettings", "toolConfig.functionCallingConfig",
     }
 )  # fmt: skip
 """Fields that cost nothing: limits, sampling, and who asks. Those that limit or force the output change nothing about
 the most it can be."""
 
-PROMPT_FIELDS = frozenset({"chat_template_kwargs", "documents", "functions"})
+PROMPT_FIELDS = frozenset(
+    {
+        "chat_template_kwargs", "documents", "functions",
+        "generationConfig.responseJsonSchema", "generationConfig.responseSchema",  # Gemini
+    }
+)  # fmt: skip
 """Fields whose content a template may write into the prompt."""
 
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
-    "serviceTier": lambda value: value in ({"type": "default"}, {"type": "flex"}),
     "performanceConfig": lambda value: value == {"latency": "standard"},
     "modalities": lambda value: value == ["text"],
+    "generationConfig.responseModalities": lambda value: value == ["TEXT"],  # Gemini, as are the following
+    "generationConfig.responseMimeType": lambda value: value in ("text/plain", "text/x.enum", "application/json"),
+    "serviceTier": lambda value: (
+        value in ({"type": "default"}, {"type": "flex"})  # Bedrock
+        or (isinstance(value, str) and value.lower() in ("standard", "flex"))
+    ),
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 

@@ -43,6 +43,7 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "serviceTier",
         }
     ),
+    "gemini": frozenset({"labels", "serviceTier", "store"}),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
 

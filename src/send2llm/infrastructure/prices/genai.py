@@ -65,6 +65,11 @@ class GenaiPriceBook:
         return self._prices[key]
 
 
+def has_prices(name: str, base_url: str, catalogue_id: str | None = None) -> bool:
+    """Whether the catalogue knows such a provider at all."""
+    return _provider(name, base_url, catalogue_id) is not None
+
+
 def _provider(name: str, base_url: str, catalogue_id: str | None) -> types.Provider | None:
     providers = get_snapshot().providers
     if catalogue_id is not None:

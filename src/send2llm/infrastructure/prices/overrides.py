@@ -33,6 +33,7 @@ class OverridePriceBook:
         free: Collection[str] = (),
     ) -> None:
         self._prices = {name: _price(name, table) for name, table in prices.items()}
+        self._versions = {price.version: price for price in (FREE, *self._prices.values())}
         self._free = frozenset(free)
         self._otherwise = otherwise
 
@@ -45,6 +46,10 @@ class OverridePriceBook:
         if provider in self._free:
             return FREE
         return self._otherwise.price(provider, model)
+
+    def of_version(self, version: str) -> Price | None:
+        """The price of that version, if it is one of the configuration's: a catalogue's version is of many prices."""
+        return self._versions.get(version)
 
 
 def _price(name: str, table: Mapping[str, Amount | None]) -> Price:

@@ -20,11 +20,15 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """The provider's ``message`` in one short line, its ``codes`` (code and type), and its ``status`` if it has one."""
+    """The provider's ``message`` in one short line, its ``codes`` (code and type), and its ``status`` if it has one.
+
+    ``wait`` is how long it wants us to wait, such as ``34s``, where it says so in the body.
+    """
 
     message: str = ""
     codes: frozenset[str] = frozenset()
     status: int | None = None
+    wait: str = ""
 
 
 def read_error_body(body: bytes) -> ErrorBody:
@@ -41,8 +45,8 @@ def read_error(parsed: Any) -> ErrorBody:
     """Read a parsed error.
 
     Known shapes: OpenAI's ``{"error": {"message", "type", "code"}}``, its contents bare (vLLM), ``{"error": "text"}``
-    (Ollama), ``{"detail": ...}`` (FastAPI), a list of errors (Google), ``{"message"}`` or ``{"Message"}`` (AWS),
-    and OpenRouter's, which hold the error of the provider behind it as text in ``metadata.raw``.
+    (Ollama), ``{"detail": ...}`` (FastAPI), ``{"message"}`` or ``{"Message"}`` (AWS), Google's, with ``details`` and
+    also in a list, and OpenRouter's, which hold the error of the provider behind it as text in ``metadata.raw``.
     """
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
@@ -61,7 +65,30 @@ def read_error(parsed: Any) -> ErrorBody:
         message = f"{message}: {metadata['raw']}"
     code = error.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else None
-    return ErrorBody(_text(message), _codes(error) | _codes(error.get("innererror")) | _codes(metadata), status)
+    codes, wait = _details(error.get("details"))
+    codes |= _codes(error) | _codes(error.get("innererror")) | _codes(metadata)
+    return ErrorBody(_text(message), codes, status, wait)
+
+
+def _details(details: object) -> tuple[frozenset[str], str]:
+    """What Google adds: https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto.
+
+    ``ErrorInfo.reason`` is a code, ``RetryInfo.retryDelay`` a duration, and a ``QuotaFailure`` names the quotas that
+    are used up, of which those for a day become the code ``quota_per_day``.
+    """
+    codes, wait = set(), ""
+    for detail in details if isinstance(details, list) else ():
+        if not isinstance(detail, dict):
+            continue
+        if isinstance(detail.get("reason"), str):
+            codes.add(detail["reason"].lower())
+        if isinstance(detail.get("retryDelay"), str):
+            wait = detail["retryDelay"]
+        violations = detail.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            if isinstance(violation, dict) and "perday" in str(violation.get("quotaId")).lower():
+                codes.add("quota_per_day")
+    return frozenset(codes), wait
 
 
 def error_type(headers: Mapping[str, str]) -> frozenset[str]:

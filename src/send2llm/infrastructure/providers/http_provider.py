@@ -14,6 +14,8 @@ from send2llm.domain.errors import (
     RequestRejected,
     StreamBroken,
 )
+from send2llm.domain.message import EmbeddingPart
+from send2llm.infrastructure.providers.capabilities import Capabilities, declared
 from send2llm.infrastructure.providers.dialect import (
     CountingDialect,
     Dialect,
@@ -72,6 +74,15 @@ class HttpProvider:
         """The name that it has in the configuration."""
         return self._name
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be asked of it."""
+        return declared(
+            self._dialect,
+            embeddings=isinstance(self._dialect, EmbeddingDialect),
+            count_tokens=isinstance(self._dialect, CountingDialect),
+        )
+
     async def complete(self, call: ProviderCall) -> Completion:
         """Ask, and wait for the whole reply."""
         try:
@@ -110,8 +121,15 @@ class HttpProvider:
         if not isinstance(dialect, EmbeddingDialect):
             raise RequestRejected(f"{self._name} has no embeddings; use another provider.", provider=self._name)
         try:
-            bodies = [await self._ask(request) for request in dialect.embed(call)]
-            return dialect.read_embeddings(bodies)
+            requests = dialect.embed(leave_out(call, self._leave_out) if self._leave_out else call)
+            embeddings = dialect.read_embeddings([await self._ask(request) for request in requests])
+            vectors = sum(isinstance(part, EmbeddingPart) for part in embeddings.answers[0].message.parts)
+            inputs = sum(len(message.parts) for message in call.messages)
+            if vectors != inputs:
+                raise MalformedReply(f"{self._name} gave {vectors} vectors for {inputs} inputs.")
+            return embeddings
+        except ReportedError as reported:
+            raise self._errors.from_event(reported.error, {}) from None
         except ProviderError as error:
             raise self._named(error) from error.__cause__
 

@@ -1,6 +1,7 @@
 """Providers that speak the format of OpenAI's chat completions: OpenAI and the many that follow it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -8,32 +9,38 @@ from send2llm.application.ports import Provider, ProviderCall
 from send2llm.domain.completion import Completion, Delta
 from send2llm.domain.errors import MalformedReply
 from send2llm.infrastructure.formats import openai_chat
+from send2llm.infrastructure.providers.capabilities import Capabilities
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
 from send2llm.infrastructure.providers.sse import EventSplitter
 
 END_MARK = b"[DONE]"
+OPENAI = "api.openai.com"
+"""Where the newer name for the limit of tokens is the one that every model knows."""
 
 
 class OpenAIChatDialect:
     """OpenAI's chat completions, with the differences that there are among those who follow them.
 
-    ``output_limit`` is the field for a limit that the caller did not name, ``stream_usage`` whether streams are asked
-    to report their usage: some servers refuse to be asked.
+    ``output_limit`` is the one field for the limit of tokens that the server heeds; without it, limits go under the
+    name that the caller gave them, or the ``usual_output_limit``. ``stream_usage`` is whether streams are asked to
+    report their usage: some servers refuse to be asked.
     """
+
+    capabilities = Capabilities(tools=True, images=True, structured_output=True)
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
         output_limit: openai_chat.OutputLimitField | None = None,
+        usual_output_limit: openai_chat.OutputLimitField = "max_tokens",
         stream_usage: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._stream_usage = stream_usage
-        self._output_limit: openai_chat.OutputLimitField = output_limit or (
-            "max_completion_tokens" if endpoint.host == "api.openai.com" else "max_tokens"
-        )
+        self._only_output_limit = output_limit is not None
+        self._output_limit: openai_chat.OutputLimitField = output_limit or usual_output_limit
 
     def chat(self, call: ProviderCall, *, stream: bool) -> WireRequest:
         """``POST /chat/completions``."""
@@ -44,8 +51,13 @@ class OpenAIChatDialect:
             stream=stream,
             stream_usage=self._stream_usage,
             output_limit=self._output_limit,
+            only_output_limit=self._only_output_limit,
         )
-        return self._endpoint.post("/chat/completions", body)
+        return self._post("/chat/completions", body)
+
+    def _post(self, operation: str, body: Mapping[str, Any]) -> WireRequest:
+        """A request to the address of an operation; some have one for each model."""
+        return self._endpoint.post(operation, body)
 
     def read_reply(self, body: bytes) -> Completion:
         """A whole reply."""
@@ -61,6 +73,19 @@ class OpenAIChatDialect:
     def reader(self) -> "ChunkReader":
         """For one stream of chunks."""
         return ChunkReader()
+
+    def embed(self, call: ProviderCall) -> Sequence[WireRequest]:
+        """``POST /embeddings``, as often as the inputs need it."""
+        bodies = openai_chat.write_embedding_requests(call.model, call.messages, call.parameters)
+        return [self._post("/embeddings", body) for body in bodies]
+
+    def read_embeddings(self, bodies: Sequence[bytes]) -> Completion:
+        """All vectors in one answer."""
+        for body in bodies:
+            parsed = openai_chat.parse_reply(body)
+            if parsed.get("error"):
+                raise ReportedError(parsed["error"])
+        return openai_chat.read_embeddings(bodies)
 
     def list_models(self) -> WireRequest:
         """``GET /models``."""
@@ -122,5 +147,7 @@ def bearer(config: ProviderConfig) -> Mapping[str, str]:
 def openai_chat_provider(config: ProviderConfig) -> Provider:
     """The entry point ``openai``; its options are the parameters of ``OpenAIChatDialect``."""
     options = config.options_of(output_limit=str, stream_usage=bool)
-    dialect = OpenAIChatDialect(Endpoint(config.base_url, bearer(config)), **options)
-    return config.over_http(dialect)
+    endpoint = Endpoint(config.base_url, bearer(config))
+    if endpoint.host == OPENAI:
+        options["usual_output_limit"] = "max_completion_tokens"
+    return config.over_http(OpenAIChatDialect(endpoint, **options))

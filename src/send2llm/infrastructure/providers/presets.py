@@ -4,33 +4,11 @@ The facts are from each provider's own documentation, which ``documentation`` na
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
+from send2llm.infrastructure.providers.openai_compatible_presets import OPENAI_COMPATIBLE
+from send2llm.infrastructure.providers.preset import Preset
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """What is known of a provider.
-
-    ``key_variable`` is the environment variable that its own SDK reads; a provider whose variable is set is there
-    without being configured, unless it is not ``automatic``. ``models_begin_with`` are beginnings of the names of its
-    own models, which may then be called without the provider's name before them. ``price_provider`` is its id in the
-    price catalogue where neither its name nor its address tells. ``leave_out`` are fields that it refuses though they
-    do no harm elsewhere. ``free``: it runs on one's own machine.
-    """
-
-    format: str
-    base_url: str = ""
-    key_variable: str | None = None
-    documentation: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    models_begin_with: tuple[str, ...] = ()
-    price_provider: str | None = None
-    leave_out: tuple[str, ...] = ()
-    automatic: bool = True
-    free: bool = False
-
+__all__ = ["PRESETS", "Preset"]
 
 PRESETS: Mapping[str, Preset] = {
     "openai": Preset(
@@ -39,6 +17,34 @@ PRESETS: Mapping[str, Preset] = {
         "OPENAI_API_KEY",
         "https://platform.openai.com/docs/api-reference",
         models_begin_with=("gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-"),
+    ),
+    "azure": Preset(
+        "azure",
+        key_variable="AZURE_OPENAI_API_KEY",
+        documentation="https://learn.microsoft.com/azure/ai-foundry/openai/latest",
+        price_provider="azure",
+        automatic=False,
+    ),
+    "mistral": Preset(
+        "mistral",
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        "https://docs.mistral.ai/api",
+        models_begin_with=("mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "pixtral-", "voxtral-"),
+    ),
+    "gemini": Preset(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta",
+        "GEMINI_API_KEY",
+        "https://ai.google.dev/api",
+        models_begin_with=("gemini-", "gemma-"),
+        price_provider="google",
+    ),
+    "vertex": Preset(
+        "vertex",
+        documentation="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        price_provider="google",
+        automatic=False,
     ),
     "bedrock": Preset(
         "bedrock",
@@ -71,5 +77,6 @@ PRESETS: Mapping[str, Preset] = {
         documentation="https://docs.ollama.com/api",
         free=True,
     ),
+    **OPENAI_COMPATIBLE,
 }
 """By the name that they have in the configuration."""

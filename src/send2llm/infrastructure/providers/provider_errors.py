@@ -115,7 +115,9 @@ _HINTS: Mapping[Kind, str] = {
     QuotaExhausted: "Add credit or raise the limit at the provider.",
 }
 
-_SOMEBODYS_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai)[-_][\w\-*.]{8,}|\bAIza[\w\-]{20,}|\bBearer +\S+")
+_SOMEBODYS_KEY = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai)[-_][\w\-*.]{8,}|\bAIza[\w\-]{20,}|\bya29\.[\w\-.]{8,}|\bBearer +\S+"
+)
 
 
 class ProviderErrors:
@@ -159,7 +161,7 @@ class ProviderErrors:
             f"{self._name} answered with HTTP {status}: {said} {hint}".rstrip(),
             provider=self._name,
             status=status,
-            retry_after=retry_after(headers, error.message) if kind.retryable else None,
+            retry_after=retry_after(headers, error.message, error.wait) if kind.retryable else None,
         )
         made.may_be_charged = status in _ASKED_BEHIND
         return made

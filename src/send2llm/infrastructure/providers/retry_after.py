@@ -10,15 +10,15 @@ LONGEST_WAIT = 24 * 3600.0
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+"
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
-_IN_WORDS = re.compile(rf"(?:try again|retry) in ({_DURATION}|\d+(?:\.\d+)? ?seconds?)", re.IGNORECASE)
+_IN_WORDS = re.compile(rf"(?:try again|retry) (?:in|after) ({_DURATION}|\d+(?:\.\d+)? ?seconds?)", re.IGNORECASE)
 
 
-def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
-    """Seconds to wait, from the headers of a reply or, where they are silent, from its ``message``.
+def retry_after(headers: Mapping[str, str], message: str = "", wait: str = "") -> float | None:
+    """Seconds to wait, from the headers of a reply or, where they are silent, from its body.
 
     In this order: ``retry-after-ms``, ``retry-after`` (seconds or a date, which is taken from the reply's own
-    ``date``: nobody's clock but the provider's counts), words such as "try again in 7.66s", and the
-    ``x-ratelimit-reset-...`` of what the headers say is used up.
+    ``date``: nobody's clock but the provider's counts), the ``wait`` in a field of the body, words in its ``message``
+    such as "try again in 7.66s", and the ``x-ratelimit-reset-...`` of what the headers say is used up.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
@@ -27,6 +27,8 @@ def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
     if header:
         seconds = _number(header)
         return _sensible(seconds if seconds is not None else _until(header, headers.get("date", "")))
+    if wait:
+        return _sensible(duration(wait))
     words = _IN_WORDS.search(message)
     if words:
         return _sensible(duration(words.group(1)))

@@ -13,6 +13,7 @@ DEFAULT_LIMIT = 16 * 2**20
 
 _EVENT_END = re.compile(rb"(?>\r\n?|\n)(?>\r\n?|\n)")
 _LINE_END = re.compile(rb"\r\n?|\n")
+_BARE_JSON = re.compile(rb"\[?\s*\{")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -26,8 +27,8 @@ class EventTooLarge(ValueError):
 class EventSplitter:
     """Takes pieces as the network brings them and gives the events that are complete.
 
-    Blocks without data (comments, as servers send them to keep a connection alive) are no events. The events do
-    not depend on where the pieces were cut.
+    Blocks without data (comments, as servers send them to keep a connection alive) are no events, but JSON without any
+    framing is one. The events do not depend on where the pieces were cut.
     """
 
     __slots__ = ("_limit", "_rest", "_searched")
@@ -91,5 +92,7 @@ def _event(block: bytes) -> Event | None:
     lines = _LINE_END.split(block.removeprefix(_BYTE_ORDER_MARK))
     data_lines = [value for field, _, value in (line.partition(b":") for line in lines) if field == b"data"]
     if not data_lines:
-        return None
+        # Google breaks a stream off with an error that is plain JSON, over several lines and without a field before it.
+        bare = block.strip()
+        return Event(bare, block) if _BARE_JSON.match(bare) else None
     return Event(b"\n".join(line.removeprefix(b" ") for line in data_lines), block)

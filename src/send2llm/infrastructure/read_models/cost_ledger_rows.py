@@ -53,8 +53,7 @@ class CostLedgerRows:
             case CompletionInterrupted() as event:
                 self._answered(recorded, event, event.attempts, "interrupted", event.reason)
             case CompletionFailed() as event:
-                # An attempt that was about to be made never was.
-                self._end(recorded, (event.completion_id, event.attempts + 1), ZERO, status="failed", error=event.error)
+                self._never_made(recorded, event.completion_id, status="failed", error=event.error)
 
     def _begin(self, recorded: RecordedEvent, completion_id: UUID, attempt: Attempt) -> None:
         metadata = recorded.metadata
@@ -113,6 +112,15 @@ class CostLedgerRows:
             assumed=event.assumed or None,
             price_version=event.price_version,
         )
+        self._never_made(recorded, event.completion_id, status=status, error=error)
+
+    def _never_made(self, recorded: RecordedEvent, completion_id: UUID, *, status: str, error: str | None) -> None:
+        """The call has ended: an attempt that was about to be made never was."""
+        number = 1
+        while (known := self.attempts.get((completion_id, number))) is not None:
+            if known["ended_at"] is None:
+                self._end(recorded, (completion_id, number), ZERO, status=status, error=error)
+            number += 1
 
     def _end(self, recorded: RecordedEvent, key: AttemptKey, cost: Decimal | None, **known: object) -> None:
         ended = self.attempts.get(key)

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ColumnElement, Date, Select, and_, case, cast, distinct, func, select
 
 from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Group
 from send2llm.domain.budget_period import time_zone as known_zone
+from send2llm.domain.errors import InvalidRequest
 from send2llm.domain.money import ZERO
 from send2llm.infrastructure.projections.bulk import storable_text
 from send2llm.infrastructure.projections.views import as_read
@@ -44,8 +46,16 @@ class PostgresCosts:
             func.count().filter(_is_unpriced()).label("unpriced"),
         ).group_by(*groups)
         days = [group for group, name in zip(groups, by, strict=True) if name == "day"]
-        statement = _matching(statement, matching).order_by(*days, cost.desc(), *groups).limit(LARGEST_REPORT)
-        (found,) = await read_statements(self._pool, "the costs", statement)
+        statement = _matching(statement, matching).order_by(*days, cost.desc(), *groups).limit(LARGEST_REPORT + 1)
+        try:
+            (found,) = await read_statements(self._pool, "the costs", statement)
+        except psycopg.errors.InvalidParameterValue:  # its time zones may be of another year than Python's
+            raise InvalidRequest(f"The database does not know the time zone {time_zone}.", param="time_zone") from None
+        if len(found) > LARGEST_REPORT:
+            raise InvalidRequest(
+                f"The report has more than {LARGEST_REPORT:,} lines. Narrow the range of time, name a provider, a "
+                "model or a tenant, or group by less."
+            )
         return [_line(row, len(by)) for row in found]
 
     async def period_use(self, budget_id: UUID, period_key: str, since: datetime) -> PeriodUse:

@@ -29,6 +29,7 @@ COMMANDS = MappingProxyType(
         "costs": ("costs:costs", LOOK),
         "audit": ("audit:app", LOOK),
         "projections": ("projections:app", LOOK),
+        "providers": ("providers:app", LOOK),
         "serve": ("serve:serve", RUN),
         "doctor": ("doctor:doctor", RUN),
         "migrate": ("migrate:migrate", RUN),

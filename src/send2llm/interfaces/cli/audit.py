@@ -63,13 +63,28 @@ def _show(audit: dict[str, Any]) -> None:
     ]
     if rows:
         show_table(("budget", "period", *NUMBERS), rows, flexible="period", right=NUMBERS)
+    closed = audit["closed"]
+    if closed["periods"]:
+        note(f"Closed periods: {count(closed['periods'])}, with {usd(closed['settled_usd'])} settled.")
+    for one in audit["overruns"]:
+        warn(f"{_place(one)}: a provider billed {usd(one['amount_usd'])} more than was held")
+    for one in audit["known_later"]:
+        note(f"{_place(one)}: written off with {usd(one['assumed_usd'])}, cost {usd(one['cost_usd'])}, known later")
     note(
         f"{count(audit['calls'])} calls in {count(audit['position'])} events cost {usd(audit['cost_usd'])}, "
         f"{usd(audit['outside_usd'])} of it under no budget."
     )
     for one in audit["differences"]:
-        warn(
-            f"{one['place']}: {one['what']}: {usd(one['conversations_usd'])} by the conversations, "
-            f"{usd(one['budgets_usd'])} by the budget"
-        )
-    note("Everything agrees." if not audit["differences"] else f"Differences: {len(audit['differences'])}.")
+        warn(f"{_place(one)}: {one['what']}{_amounts(one)}")
+    differences = audit["difference_count"]
+    note(f"Differences: {count(differences)}." if differences else "Everything agrees.")
+
+
+def _place(one: dict[str, Any]) -> str:
+    return f"{one['stream']} at {one['position']}"
+
+
+def _amounts(one: dict[str, Any]) -> str:
+    if one["found_usd"] is None:
+        return ""
+    return f": {usd(one['found_usd'])}, which should be {usd(one['expected_usd'])}"

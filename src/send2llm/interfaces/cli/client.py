@@ -24,8 +24,10 @@ JsonDocument = dict[str, Any]
 class ServiceClient:
     """Speaks to the service; every method raises only ``CommandFailed`` errors, with what to do next."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        """``options`` says by which option of the command a parameter of the service was given."""
         self.url = base_url(url)
+        self._options = options or {}
         self._http = httpx2.Client(**client_options(url))
 
     def __enter__(self) -> Self:
@@ -84,7 +86,7 @@ class ServiceClient:
         with self._translated():
             response = self._http.request(method, path, **arguments)
         if not response.is_success:
-            raise problem(response, self.url)
+            raise problem(response, self.url).in_words_of(self._options)
         return read_document(response, self.url)
 
     @contextmanager

@@ -43,16 +43,31 @@ class ServiceProblem(CommandFailed):
     """The service said no.
 
     ``problem`` is the stable name of the reason (RFC 9457 with an extension member ``code``), ``status`` the HTTP
-    status (0 inside a stream), ``retry_after`` the seconds after which the service wants to be asked again.
+    status (0 inside a stream), ``retry_after`` the seconds after which the service wants to be asked again, ``param``
+    what is at fault in the service's words.
     """
 
     code = "service_problem"
 
-    def __init__(self, message: str, *, status: int, problem: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, problem: str = "", retry_after: float | None = None, param: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.problem = problem
         self.retry_after = retry_after
+        self.param = param
+
+    def in_words_of(self, options: Mapping[str, str]) -> "ServiceProblem":
+        """The same problem; a message that begins with a parameter's name begins with that of the option instead."""
+        option = options.get(self.param) or options.get(self.param.partition(".")[0])
+        said = str(self)
+        if option is None or not said.startswith(f"{self.param}: "):
+            return self
+        message = f"{option}: {said.removeprefix(f'{self.param}: ')}"
+        return ServiceProblem(
+            message, status=self.status, problem=self.problem, retry_after=self.retry_after, param=self.param
+        )
 
     @classmethod
     def from_document(
@@ -66,7 +81,8 @@ class ServiceProblem(CommandFailed):
         message = str(said.get("detail") or said.get("message") or said.get("title") or f"HTTP {status}")
         if remedy := _remedy(status, problem):
             message = f"{message.rstrip()} {remedy}"
-        return cls(message, status=status, problem=problem, retry_after=retry_after)
+        param = str(said.get("param") or "")
+        return cls(message, status=status, problem=problem, retry_after=retry_after, param=param)
 
 
 def _remedy(status: int, problem: str) -> str:

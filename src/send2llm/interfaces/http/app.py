@@ -39,13 +39,11 @@ def create_app(service: Service) -> Front:
     )
     app.state.service = service
     app.state.models = models.ModelList(service)
-    for routes in (health, models, conversations, budgets, costs, audit, operations, projections):
-        app.include_router(routes.router)
+    formats = installed_formats()
+    add_routes(app, formats)
     for kind in (Send2LLMError, RequestValidationError, StarletteHTTPException, HTTPException, Exception):
         app.add_exception_handler(kind, _show_error)
-    formats = installed_formats()
     endpoints = _endpoints(service, formats)
-    describe_hot_routes(app, formats)
     for path, endpoint in endpoints.items():
         # The front calls them past FastAPI; here they stand so that other methods are refused by name.
         app.router.routes.append(Route(path, endpoint, methods=["POST"], include_in_schema=False))
@@ -58,6 +56,13 @@ def create_app(service: Service) -> Front:
         identifiers=service.identifiers,
         observer=service.metrics,
     )
+
+
+def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
+    """All that the OpenAPI document describes."""
+    for routes in (health, models, conversations, budgets, costs, audit, operations, projections):
+        app.include_router(routes.router)
+    describe_hot_routes(app, formats)
 
 
 def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, AnswerEndpoint]:
@@ -98,7 +103,7 @@ def _view(error: Exception) -> ErrorView:
 def _invalid(error: RequestValidationError) -> InvalidRequest:
     """The first of the problems: mend it, and the next is told."""
     problem = error.errors()[0]
-    where = ".".join(str(step) for step in problem["loc"] if step != "body")
+    where = ".".join(str(step) for step in problem["loc"][1:])  # the first says whether body, query, path or header
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {problem.get('ctx', {}).get('error', message)}.")

@@ -10,14 +10,21 @@ from fastapi.responses import StreamingResponse
 
 from send2llm.application.money_audit import AuditMoney, MoneyAudit
 from send2llm.domain.errors import Send2LLMError
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.errors import ErrorView
+from send2llm.interfaces.http.strict_route import StrictRoute
 
-router = APIRouter(prefix="/api/audit", tags=["audit"])
+router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictRoute)
 
 
-@router.get("/money", summary="Compare what conversations spent with what budgets settled", response_model=None)
+@router.get(
+    "/money",
+    summary="Compare what conversations spent with what budgets settled",
+    response_model=None,
+    responses=ends(answers.MoneyAudit, stream=True),
+)
 async def money(service: TheService, accept: Annotated[str, Header()] = "") -> Response:
     """Reads the whole log. With `Accept: text/event-stream`, `progress` comes on the way and `done` at the end.
 

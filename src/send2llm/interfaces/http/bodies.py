@@ -1,15 +1,22 @@
 """The bodies that Send2LLM's own API takes."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+    model_validator,
+)
 
 from send2llm.domain.budget_period import PeriodKind
 from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
-from send2llm.domain.budget_scope import BudgetScope
+from send2llm.domain.budget_scope import LONGEST_NAME, BudgetScope
+from send2llm.interfaces.http.numbers import Percent, Score, Usd
 
 
 class _Body(BaseModel):
@@ -29,6 +36,8 @@ class SendMessages(_Body):
     Either ``content``, which the user says, or ``messages``, in the shape of OpenAI's chat completions; they are
     added to what was said before, never compared with it.
     """
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["content"]}, {"required": ["messages"]}]})
 
     model: str
     content: str | list[dict[str, Any]] | None = None
@@ -63,7 +72,7 @@ class GiveFeedback(_Body):
     """Judge one answer, or the whole conversation when no ``completion_id`` is given."""
 
     completion_id: UUID | None = None
-    score: Decimal = Field(ge=-1, le=1, max_digits=20, decimal_places=18)  # a database holds no endless fraction
+    score: Score
     comment: str = Field(default="", max_length=10_000)
 
 
@@ -73,25 +82,26 @@ class CloseConversation(_Body):
     reason: str = Field(default="", max_length=1_000)
 
 
+# Checked by the domain; here they are only described.
+Name = Annotated[
+    str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[!-~]+$"})
+]
+ProviderName = Annotated[
+    str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[!-.0-~]+$"})
+]
+
+
 class Scope(_Body):
     """Which calls a budget pays for; nothing named: all of them."""
 
-    provider: str | None = None
-    model: str | None = None
-    tenant: str | None = None
-    actor: str | None = None
+    provider: ProviderName | None = None
+    model: Name | None = None
+    tenant: Name | None = None
+    actor: Name | None = None
 
     def domain(self) -> BudgetScope:
         """The same in the words of the domain."""
         return BudgetScope(self.provider, self.model, self.tenant, self.actor)
-
-
-def _exact(value: object) -> object:
-    """A number of JSON is read as a binary float; its shortest spelling is what was written."""
-    return str(value) if isinstance(value, float) else value
-
-
-Usd = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False, max_digits=30)]
 
 
 class DefineBudget(_Body):
@@ -101,16 +111,36 @@ class DefineBudget(_Body):
     limit_usd: Usd
     period: PeriodKind = "month"
     time_zone: str = "UTC"
-    carry_over: bool = False
-    thresholds: list[int] = list(DEFAULT_THRESHOLDS)
+    carry_over: StrictBool = False
+    thresholds: list[Percent] = list(DEFAULT_THRESHOLDS)
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """Fields may be left out, and that is not the same as null."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+        for kind in field.pop("anyOf"):
+            if kind != {"type": "null"}:
+                field.update(kind)
 
 
 class ChangeBudget(_Body):
     """What shall be different from now on."""
 
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
     limit_usd: Usd | None = None
-    carry_over: bool | None = None
-    thresholds: list[int] | None = None
+    carry_over: StrictBool | None = None
+    thresholds: list[Percent] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "ChangeBudget":
+        if not self.model_fields_set:
+            raise ValueError(f"there is nothing to change; give one of {', '.join(type(self).model_fields)}")
+        for name in self.model_fields_set:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null; leave out what shall stay")
+        return self
 
 
 class RetireBudget(_Body):

@@ -6,30 +6,37 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime
 
 from send2llm.application.intents import SendMessage
 from send2llm.application.patience import Caller
 from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.formats import openai_chat
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.answering import read_idempotency_key
 from send2llm.interfaces.http.asgi import Watch
 from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, SendMessages, StartConversation
 from send2llm.interfaces.http.dependencies import TheContext, TheService
+from send2llm.interfaces.http.descriptions import ANY_CALL, ends, problems
 from send2llm.interfaces.http.message_stream import MessageStream
+from send2llm.interfaces.http.moments import Rfc3339
 from send2llm.interfaces.http.reply_headers import reply_headers
-from send2llm.interfaces.http.strict_json import StrictJsonRoute
+from send2llm.interfaces.http.strict_route import StrictRoute
 
 LARGEST_EVENT_PAGE = 1000
 LONGEST_VERSION = 20
 """Digits; no stream gets that long."""
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=StrictJsonRoute)
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=StrictRoute)
 
 
-@router.post("", status_code=201, summary="Start a conversation")
+@router.post(
+    "",
+    status_code=201,
+    summary="Start a conversation",
+    response_model=None,
+    responses=ends(answers.Conversation, 409, status=201),
+)
 async def start(service: TheService, context: TheContext, body: StartConversation) -> dict[str, Any]:
     """Give an id and labels of your own, or an empty object."""
     started = await service.conversations.start(context, body.id, body.labels)
@@ -40,6 +47,7 @@ async def start(service: TheService, context: TheContext, body: StartConversatio
     "/{conversation_id}/messages",
     summary="Say something and get an answer",
     response_model=None,
+    responses=ends(answers.Answer, *ANY_CALL, stream=True),
 )
 async def send(
     service: TheService,
@@ -74,7 +82,9 @@ async def send(
     return views.json_response(views.answer(reply), reply_headers(reply, overhead))
 
 
-@router.get("", summary="List conversations, the latest first")
+@router.get(
+    "", summary="List conversations, the latest first", response_model=None, responses=ends(answers.Conversations)
+)
 async def list_conversations(
     service: TheService,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
@@ -83,8 +93,8 @@ async def list_conversations(
     provider: str | None = None,
     state: ConversationState | None = None,
     q: Annotated[str | None, Query(description="Words in the title.")] = None,
-    started_after: AwareDatetime | None = None,
-    started_before: AwareDatetime | None = None,
+    started_after: Rfc3339 | None = None,
+    started_before: Rfc3339 | None = None,
 ) -> dict[str, Any]:
     """Pages go on with `next_cursor`; `model` and `provider` are those of the last call."""
     matching = ConversationFilter(
@@ -100,7 +110,12 @@ async def list_conversations(
     return {"data": data, "next_cursor": page.next_cursor}
 
 
-@router.get("/{conversation_id}", summary="A conversation now, or as of a version or a time", response_model=None)
+@router.get(
+    "/{conversation_id}",
+    summary="A conversation now, or as of a version or a time",
+    response_model=None,
+    responses=ends(answers.ConversationAsOf, 404),
+)
 async def show(service: TheService, conversation_id: UUID, at: str | None = None) -> Response:
     """`at` is a version (how many events), or an RFC 3339 time."""
     if at is None:
@@ -113,7 +128,12 @@ async def show(service: TheService, conversation_id: UUID, at: str | None = None
     return views.json_response({**shown, "as_of": then.last.metadata.occurred_at})
 
 
-@router.get("/{conversation_id}/events", summary="What happened in a conversation", response_model=None)
+@router.get(
+    "/{conversation_id}/events",
+    summary="What happened in a conversation",
+    response_model=None,
+    responses=ends(answers.Events, 404),
+)
 async def events(
     service: TheService,
     conversation_id: UUID,
@@ -125,13 +145,23 @@ async def events(
     return views.json_response({"data": [views.event(one, service.event_data(one)) for one in recorded]})
 
 
-@router.post("/{conversation_id}/feedback", status_code=204, summary="Judge an answer or a conversation")
+@router.post(
+    "/{conversation_id}/feedback",
+    status_code=204,
+    summary="Judge an answer or a conversation",
+    responses=problems(404, 409),
+)
 async def feedback(service: TheService, context: TheContext, conversation_id: UUID, body: GiveFeedback) -> None:
     """`score` goes from -1 (bad) to 1 (good)."""
     await service.conversations.give_feedback(context, conversation_id, body.completion_id, body.score, body.comment)
 
 
-@router.post("/{conversation_id}/close", summary="Say that nothing more will come")
+@router.post(
+    "/{conversation_id}/close",
+    summary="Say that nothing more will come",
+    response_model=None,
+    responses=ends(answers.Conversation, 404, 409),
+)
 async def close(
     service: TheService, context: TheContext, conversation_id: UUID, body: CloseConversation | None = None
 ) -> dict[str, Any]:

@@ -4,23 +4,25 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from send2llm.application.costs import CostFilter, Group
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
+from send2llm.interfaces.http.moments import Rfc3339
+from send2llm.interfaces.http.strict_route import StrictRoute
 
-router = APIRouter(prefix="/api/costs", tags=["costs"])
+router = APIRouter(prefix="/api/costs", tags=["costs"], route_class=StrictRoute)
 
 Groups = Annotated[list[Group], Query(max_length=5, description="One after the other; none: everything together.")]
 
 
-@router.get("", summary="What calls cost", response_model=None)
+@router.get("", summary="What calls cost", response_model=None, responses=ends(answers.Costs))
 async def costs(
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
-    begin: Annotated[AwareDatetime | None, Query(description="Only attempts begun at this time or later.")] = None,
-    end: Annotated[AwareDatetime | None, Query(description="Only attempts begun before this time.")] = None,
+    begin: Annotated[Rfc3339 | None, Query(description="Only attempts begun at this time or later.")] = None,
+    end: Annotated[Rfc3339 | None, Query(description="Only attempts begun before this time.")] = None,
     provider: str | None = None,
     model: str | None = None,
     tenant: str | None = None,

@@ -12,6 +12,8 @@ from fastapi import APIRouter, Depends, Request
 
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import ProviderError, UnknownModel
+from send2llm.interfaces.http import answers
+from send2llm.interfaces.http.descriptions import openai_errors
 
 logger = structlog.get_logger(__name__)
 
@@ -69,14 +71,24 @@ def _models(request: Request) -> ModelList:
 TheModels = Annotated[ModelList, Depends(_models)]
 
 
-@router.get("/v1/models", summary="List models and routes")
+@router.get(
+    "/v1/models",
+    summary="List models and routes",
+    response_model=None,
+    responses={200: {"model": answers.Models}, **openai_errors(401, 413, 500)},
+)
 @router.get("/models", include_in_schema=False)
 async def list_models(models: TheModels) -> dict[str, Any]:
     """Routes first; a provider that does not tell is shown with the models of the configuration."""
     return {"object": "list", "data": await models.models()}
 
 
-@router.get("/v1/models/{name:path}", summary="One model or route")
+@router.get(
+    "/v1/models/{name:path}",
+    summary="One model or route",
+    response_model=None,
+    responses={200: {"model": answers.Model}, **openai_errors(401, 404, 413, 500)},
+)
 @router.get("/models/{name:path}", include_in_schema=False)
 async def one_model(models: TheModels, name: str) -> dict[str, Any]:
     """By its whole name, or by the provider's own."""

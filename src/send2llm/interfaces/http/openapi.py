@@ -1,4 +1,4 @@
-"""The description of the routes that bypass FastAPI, for ``/docs`` and ``/openapi.json``."""
+"""The description of the routes that bypass FastAPI, and of errors, for ``/docs`` and ``/openapi.json``."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,21 +6,34 @@ from typing import Any
 from fastapi import FastAPI
 
 from send2llm.infrastructure.formats.caller_format import CallerFormat
+from send2llm.interfaces.http.descriptions import ANY_CALL, SCHEMAS, each
 
 
 def describe_hot_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
-    """Add them to what FastAPI describes: each format under the first of its paths."""
+    """Add them to what FastAPI describes, each under the first of its paths, and let errors be those that are sent."""
     describe = app.openapi
+    described = {format_.paths[0]: {"post": _operation(format_)} for format_ in formats}
 
     def openapi() -> dict[str, Any]:
         schema = describe()
-        for format_ in formats:
-            operation = format_.operation
-            parameters = [*operation.get("parameters", ()), *PARAMETERS]
-            schema["paths"].setdefault(format_.paths[0], {"post": {**operation, "parameters": parameters}})
+        for path, operations in described.items():
+            schema["paths"].setdefault(path, operations)
+        _describe_errors(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+
+
+def _operation(format_: CallerFormat) -> dict[str, Any]:
+    """What the format says, and what all of them take and end with: its ``default`` response is how errors look."""
+    operation = format_.operation
+    responses = dict(operation["responses"])
+    errors = each(responses.pop("default"), ANY_CALL) if "default" in responses else {}
+    return {
+        **operation,
+        "parameters": [*operation.get("parameters", ()), *PARAMETERS],
+        "responses": {**errors, **responses},
+    }
 
 
 PARAMETERS = [
@@ -33,8 +46,20 @@ PARAMETERS = [
     {
         "name": "Idempotency-Key",
         "in": "header",
-        "schema": {"type": "string", "maxLength": 255},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         "description": "The same request with the same key is answered once.",
     },
 ]
 """What all of them take beside their format's own."""
+
+
+def _describe_errors(schema: dict[str, Any]) -> None:
+    """FastAPI says that what it refuses has status 422 and a shape of its own; here it is a 400 like any other."""
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    components.update(SCHEMAS)
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]

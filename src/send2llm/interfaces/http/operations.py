@@ -1,18 +1,26 @@
-"""The feed of events."""
+"""The feed of events, and the providers."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from send2llm.interfaces.http import views
+from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
+from send2llm.interfaces.http.strict_route import StrictRoute
+from send2llm.interfaces.provider_views import provider_view
 
 LARGEST_PAGE = 1000
 
-router = APIRouter(prefix="/api", tags=["operations"])
+router = APIRouter(prefix="/api", tags=["operations"], route_class=StrictRoute)
 
 
-@router.get("/events", summary="All events in the order in which they were stored", response_model=None)
+@router.get(
+    "/events",
+    summary="All events in the order in which they were stored",
+    response_model=None,
+    responses=ends(answers.Feed),
+)
 async def events(
     service: TheService,
     after: Annotated[int, Query(ge=0, description="The last position that you have seen.")] = 0,
@@ -23,3 +31,14 @@ async def events(
     recorded = await service.feed.read(after, limit, topic)
     data = [views.event(one, service.event_data(one)) for one in recorded]
     return views.json_response({"data": data, "head": await service.feed.head()})
+
+
+@router.get("/providers", summary="The configured providers", response_model=None)
+async def providers(service: TheService) -> Response:
+    """What each can, what its listed models cost, and how it did in the last hour."""
+    healths = await service.provider_healths()
+    data = [
+        provider_view(service.providers.get(name), configured, service.prices, healths.get(name))
+        for name, configured in service.settings.providers.items()
+    ]
+    return views.json_response({"data": data})

@@ -120,4 +120,6 @@ def event(recorded: RecordedEvent, data: object) -> dict[str, Any]:
 def projection(status: ProjectionStatus) -> dict[str, Any]:
     """How a projection stands."""
     shown = asdict(status)
-    return {**shown, "error": shown.pop("reason"), "remaining_seconds": status.remaining_seconds}
+    shown["error"] = shown.pop("reason")
+    shown["remaining_seconds"] = status.remaining_seconds
+    return shown

@@ -6,6 +6,7 @@ to the caller wherever it is parsed anyway.
 """
 
 from send2llm.infrastructure.formats.openai_chat.chunks import DONE, is_only_usage, read_chunk, write_chunk
+from send2llm.infrastructure.formats.openai_chat.embeddings import read_embeddings, write_embedding_requests
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT, read_message
 from send2llm.infrastructure.formats.openai_chat.replies import parse_reply, read_reply, write_reply
 from send2llm.infrastructure.formats.openai_chat.requests import (
@@ -25,11 +26,13 @@ __all__ = [
     "is_only_usage",
     "parse_reply",
     "read_chunk",
+    "read_embeddings",
     "read_message",
     "read_reply",
     "read_request",
     "read_usage",
     "write_chunk",
+    "write_embedding_requests",
     "write_message",
     "write_messages",
     "write_reply",

@@ -108,7 +108,7 @@ def _text_of(content: object) -> str:
         return ""
     if not isinstance(content, list):
         raise wrong("a string", content, "content")
-    texts = (part["text"] for part in content if isinstance(part, dict) and part.get("type") == "text")
+    texts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text")
     return "".join(text for text in texts if isinstance(text, str))
 
 

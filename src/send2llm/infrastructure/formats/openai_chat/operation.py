@@ -35,7 +35,16 @@ OPERATION: Body = {
         },
     },
     "responses": {
-        "200": {"description": "A chat completion, or a stream of its chunks."},
-        "default": {"description": "An error in OpenAI's shape."},
+        "200": {
+            "description": "A chat completion, or a stream of its chunks.",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        "default": {
+            "description": "An error in OpenAI's shape.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}},
+        },
     },
 }

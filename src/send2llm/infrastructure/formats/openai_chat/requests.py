@@ -191,11 +191,13 @@ def write_request(
     stream: bool = False,
     stream_usage: bool = True,
     output_limit: OutputLimitField = "max_tokens",
+    only_output_limit: bool = False,
 ) -> Body:
     """The body for a provider that calls the model ``model``.
 
     A stream is asked to report its usage unless ``stream_usage`` is off, for servers that refuse to be asked.
-    ``output_limit`` is the field for a limit which did not come with a spelling of its own.
+    ``output_limit`` is the field for a limit which did not come with a spelling of its own; for any limit, if it is
+    the only one that the server knows (``only_output_limit``).
     """
     ours = parameters.format == FORMAT
     if not ours:
@@ -206,6 +208,8 @@ def write_request(
         body.update(extras)
         body.pop("stream_options", None)
     if parameters.max_output_tokens is not None:
+        if only_output_limit:
+            _name_output_limit(body, output_limit)
         _write_output_limit(body, parameters.max_output_tokens, output_limit)
     if parameters.temperature is not None:
         body["temperature"] = parameters.temperature
@@ -245,6 +249,14 @@ def _tool(tool: JsonObject) -> JsonObject:
         foreign: JsonObject = tool["body"]
         return foreign
     return without_other_formats(tool, FORMAT)
+
+
+def _name_output_limit(body: Body, name: OutputLimitField) -> None:
+    """Leave just the field of that name: a server would pass over the other one, and write on."""
+    given = [body.pop(field) for field in _OUTPUT_LIMITS if field in body]
+    limits = [limit for limit in given if limit > 0]
+    if limits:
+        body[name] = max(limits)
 
 
 def _write_output_limit(body: Body, limit: int, default: OutputLimitField) -> None:

@@ -1,0 +1,345 @@
+"""What Send2LLM's own API answers, for the OpenAPI document: views make it, and tests hold it against these.
+
+Nothing is validated by these models when it is sent: it would take longer than to make it.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from send2llm.application.budgets.explanation import Figure
+from send2llm.application.projections import BuildRole, ProjectionState
+from send2llm.application.queries import ConversationState
+from send2llm.domain.budget_period import PeriodKind
+
+Usd = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="US dollars as decimal text.")]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Event(_Answer):
+    """Something that happened, with its circumstances."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    event_id: UUID
+    occurred_at: datetime
+    correlation_id: UUID
+    causation_id: UUID | None
+    actor: str
+    tenant: str
+    data: dict[str, Any]
+
+
+class Events(_Answer):
+    """Events in their order."""
+
+    data: list[Event]
+
+
+class Feed(Events):
+    """A page of all events; `head` is the position of the last one that is stored."""
+
+    head: int
+
+
+class Conversation(_Answer):
+    """A conversation without what was said in it."""
+
+    id: UUID
+    version: int
+    state: ConversationState
+    labels: dict[str, str]
+    awaited: UUID | None
+
+
+class ConversationAsOf(Conversation):
+    """A conversation with its messages in OpenAI's shape, as it was when the last event had happened."""
+
+    messages: list[dict[str, Any]]
+    as_of: datetime
+
+
+class Completions(_Answer):
+    """How many calls, by how they ended."""
+
+    requested: int
+    received: int
+    failed: int
+    interrupted: int
+    refused: int
+    unpriced: int
+
+
+class ConversationLine(_Answer):
+    """A line of the list; `provider` and `model` are those of the last call."""
+
+    id: UUID
+    title: str | None
+    state: ConversationState
+    version: int
+    labels: dict[str, str]
+    message_count: int
+    completions: Completions
+    cost_usd: Usd
+    input_tokens: int
+    output_tokens: int
+    provider: str | None
+    model: str | None
+    started_at: datetime
+    updated_at: datetime
+
+
+class Conversations(_Answer):
+    """A page of the list."""
+
+    data: list[ConversationLine]
+    next_cursor: str | None
+
+
+class Usage(_Answer):
+    """Tokens as the provider reported them."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    reasoning_output_tokens: int
+
+
+class Answer(_Answer):
+    """The answer to a message; `message` has OpenAI's shape."""
+
+    conversation_id: UUID
+    completion_id: UUID
+    message: dict[str, Any]
+    finish_reason: str
+    usage: Usage | None
+    cost_usd: Usd | None
+    provider: str
+    model: str
+    attempts: int
+    replayed: bool
+
+
+class BudgetScope(_Answer):
+    """Which calls a budget pays for; nothing named: all of them."""
+
+    provider: str = ""
+    model: str = ""
+    tenant: str = ""
+    actor: str = ""
+
+
+class BudgetPlan(_Answer):
+    """What a budget is about and how much it allows; `warnings` tells what is most likely not meant."""
+
+    id: UUID
+    scope: BudgetScope
+    limit_usd: Usd
+    period: PeriodKind
+    time_zone: str
+    carry_over: bool
+    thresholds: list[int]
+    retired: bool
+    warnings: list[str]
+
+
+class Running(_Answer):
+    """Where a period stands.
+
+    `refused_usd` is what a call needed that was refused for good, the first under this limit.
+    """
+
+    key: str
+    start: datetime | None
+    end: datetime | None
+    closed: bool
+    limit_usd: Usd
+    carried_over_usd: Usd
+    settled_usd: Usd
+    lent_usd: Usd
+    held_usd: Usd
+    left_usd: Usd
+    excess_usd: Usd
+    assumed_usd: Usd
+    overrun_usd: Usd
+    spent_usd: Usd
+    spent_last_hour_usd: Usd
+    exhausted: bool
+    refused_usd: Usd | None
+    exhausted_at: datetime | None
+    thresholds_reached: list[int]
+
+
+class Budget(BudgetPlan):
+    """A budget and one of its periods."""
+
+    running: Running
+
+
+class Budgets(_Answer):
+    """All budgets, in the order in which they were set up."""
+
+    data: list[Budget]
+
+
+class Entry(Event):
+    """An event, and by how much it changed a figure."""
+
+    amount_usd: Usd
+
+
+class Explanation(_Answer):
+    """The events that a figure is the sum of."""
+
+    budget_id: UUID
+    period: str
+    figure: Figure
+    usd: Usd
+    data: list[Entry]
+
+
+class CostLine(_Answer):
+    """The attempts that have the same groups; those that were not asked for are absent."""
+
+    provider: str = ""
+    model: str = ""
+    tenant: str = ""
+    actor: str = ""
+    day: date = date.min
+    calls: int
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    reasoning_output_tokens: int
+    cost_usd: Usd
+    assumed_usd: Usd
+    unpriced: int
+
+
+class Costs(_Answer):
+    """The dearest first."""
+
+    data: list[CostLine]
+
+
+class Difference(_Answer):
+    """Something that does not agree, and where; amounts where it is about one."""
+
+    stream: str
+    position: int
+    what: str
+    expected_usd: Usd | None
+    found_usd: Usd | None
+
+
+class KnownLater(_Answer):
+    """What a call really cost whose hold had been written off whole."""
+
+    stream: str
+    position: int
+    hold_id: str
+    budget_id: UUID
+    period_key: str
+    assumed_usd: Usd
+    cost_usd: Usd
+
+
+class Overrun(_Answer):
+    """A provider billed more than the hold."""
+
+    stream: str
+    position: int
+    hold_id: str | None
+    amount_usd: Usd
+
+
+class ClosedPeriods(_Answer):
+    """All periods whose books are closed, added up."""
+
+    periods: int
+    holds: int
+    settled_usd: Usd
+    spent_usd: Usd
+
+
+class PeriodTotals(_Answer):
+    """One open period by both sides."""
+
+    budget_id: UUID
+    period_key: str
+    holds: int
+    settled_usd: Usd
+    lent_usd: Usd
+    spent_usd: Usd
+    held_usd: Usd
+    later_usd: Usd
+
+
+class MoneyAudit(_Answer):
+    """Whether the books agree."""
+
+    agrees: bool
+    position: int
+    calls: int
+    cost_usd: Usd
+    outside_usd: Usd
+    periods: list[PeriodTotals]
+    closed: ClosedPeriods
+    differences: list[Difference]
+    difference_count: int
+    known_later: list[KnownLater]
+    known_later_usd: Usd
+    overruns: list[Overrun]
+    overrun_usd: Usd
+
+
+class Projection(_Answer):
+    """How far a build of a read model is."""
+
+    name: str
+    version: int
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float | None
+    state: ProjectionState
+    rate: float
+    updated_at: datetime
+    error: str | None
+    failed_position: int | None
+    build: int
+    role: BuildRole
+    created_at: datetime | None
+    skipped: int
+    remaining_seconds: float | None
+
+
+class Projections(_Answer):
+    """All of them."""
+
+    data: list[Projection]
+
+
+class Model(_Answer):
+    """A model or a route, in OpenAI's shape."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class Models(_Answer):
+    """What callers may name."""
+
+    object: Literal["list"]
+    data: list[Model]

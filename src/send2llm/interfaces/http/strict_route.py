@@ -1,0 +1,61 @@
+"""The routes of Send2LLM's own API: what a caller says and nobody heeds is refused at the door, and so is bad JSON.
+
+Python's own parser, which FastAPI uses, takes halves of surrogate pairs, NaN, numbers of any length and a thousand
+levels of nesting. None of these can be written again.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from send2llm.domain.errors import InvalidRequest
+from send2llm.interfaces.http.asgi import parse_json
+from send2llm.interfaces.http.descriptions import problems
+
+
+class StrictJsonRequest(Request):
+    """A request whose JSON is read strictly."""
+
+    async def json(self) -> Any:
+        """The body's value; raises ``json.JSONDecodeError``, which FastAPI turns into a validation error."""
+        return parse_json(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route whose requests are ``StrictJsonRequest``, and whose queries have nothing but its parameters.
+
+    Its description has the problems that every route may answer with.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        responses: Mapping[int | str, dict[str, Any]] | None = None,
+        **further: Any,
+    ) -> None:
+        always = problems(400, 401, 413, 500, 503)
+        super().__init__(path, endpoint, responses={**always, **(responses or {})}, **further)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, with the request that reads strictly."""
+        handle = super().get_route_handler()
+        known = {parameter.alias for parameter in self.dependant.query_params}
+
+        async def handle_strictly(request: Request) -> Response:
+            _refuse_unknown(request.query_params, known)
+            return await handle(StrictJsonRequest(request.scope, request.receive))
+
+        return handle_strictly
+
+
+def _refuse_unknown(given: Iterable[str], known: set[str]) -> None:
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name[:100], known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(sorted(known)) or 'none'}."
+            raise InvalidRequest(f"There is no parameter {name[:100]!r} here; {hint}", param=name[:100])
