@@ -163,6 +163,7 @@ def test_blocks_of_its_own_are_carried_and_empty_texts_are_not() -> None:
     [
         (ImagePart("https://example.org/a.png"), "'image_url' holds an address"),
         (ImagePart("data:image/png;base64,???"), "not valid base64"),
+        (ImagePart("data:image/png;base64,ü"), "not valid base64"),
         (ImagePart(f"data:image/tiff;base64,{PNG}"), "image/tiff"),
         (ForeignPart("openai", {"type": "input_audio"}), "'input_audio' of OpenAI's chat completions"),
         (EmbeddingPart("AAAA"), "'embedding'"),
