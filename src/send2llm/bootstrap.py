@@ -41,7 +41,10 @@ from send2llm.application.conversations import ConversationCommands
 from send2llm.application.costs import CostQueries
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.feed import EventFeed
+from send2llm.application.handler_chain import HandlerChain
+from send2llm.application.handler_surroundings import ContextWindows, HandlerSurroundings
 from send2llm.application.intents import Intents
+from send2llm.application.log_verification import SealedLog
 from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
@@ -61,7 +64,9 @@ from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
+from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
+from send2llm.application.token_counts import TokenCounts
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
@@ -71,7 +76,12 @@ from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions, GroupCommitRecorder
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
 from send2llm.infrastructure.event_store.streams import BudgetStreams
+from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.handlers.loading import load_handlers
+from send2llm.infrastructure.log_seals.queries import PostgresSeals
+from send2llm.infrastructure.log_seals.sealer import LogSealer
+from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
@@ -138,6 +148,18 @@ def build_projector(settings: Settings) -> Projector:
     return Projector(database_of(settings), projections(settings), decoder)
 
 
+def build_sealer(settings: Settings) -> LogSealer | None:
+    """What seals the log, beside the projector; ``None`` without a key. Raises ``ConfigurationError`` for a bad one."""
+    seals = settings.seals
+    if seals.key is not None:
+        key = SealingKey.parse(seals.key.get_secret_value(), "seals.key")
+    elif seals.key_file is not None:
+        key = SealingKey.of_file(seals.key_file)
+    else:
+        return None
+    return LogSealer(database_of(settings), key, seal_every=seals.every_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A running worker's use cases, and what it must start and stop. Made by ``build_service``."""
@@ -146,6 +168,7 @@ class Service:
     names: ModelNames
     providers: ConfiguredProviders
     sender: MessageSender
+    token_counts: TokenCounts
     conversations: ConversationCommands
     history: HistoryQueries
     costs: CostQueries
@@ -162,6 +185,9 @@ class Service:
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
+    seals: SealedLog
+    templates: Templates
+    template_commands: TemplateCommands
     _clock: Clock
     _healths: ProviderHealths
     _holds: Holds
@@ -280,11 +306,14 @@ USE_CASES = (
     ConversationCommands,
     DoubtfulIntents,
     MessageSender,
+    HandlerSurroundings,
     Opening,
     Outcomes,
     PatientBorrower,
     RecoverUnfinishedCalls,
     SettleAbandonedAllowances,
+    TemplateCommands,
+    TokenCounts,
 )
 """What the container puts together by itself."""
 
@@ -301,12 +330,16 @@ def build_service(settings: Settings) -> Service:
         container.register(port, instance=instance)
     container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
     container.register(Budgets, EventSourcedBudgets, scope=punq.Scope.singleton)
+    container.register(Templates, EventSourcedTemplates, scope=punq.Scope.singleton)
+    container.register(TemplateShelf, scope=punq.Scope.singleton)
     container.register(BudgetDirectory, scope=punq.Scope.singleton)
     container.register(Holds, scope=punq.Scope.singleton)  # the money of this process
     container.register(Lender, holder=registered.name)
     container.register(Intents, process=registered.name)
     for part in USE_CASES:
         container.register(part)
+    handlers = load_handlers(settings.handlers, settings.handler_options)
+    container.register(HandlerChain, factory=lambda: HandlerChain(handlers, container.resolve(HandlerSurroundings)))
     container.register(Service)
     service: Service = container.resolve(Service)
     return service
@@ -317,7 +350,8 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     clock = SystemClock()
     metrics = Metrics(version=__version__, known_models=_known_models(settings))
     providers = _providers(settings)
-    prices = price_book(settings, clock)
+    catalogue = _catalogue(settings, clock)
+    prices = _price_book(settings, catalogue)
     yield Settings, settings
     yield Clock, clock
     yield Identifiers, TimeOrderedIdentifiers()
@@ -331,6 +365,7 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield ModelNames, _model_names(settings)
     yield PriceBook, prices
     yield PriceVersions, prices
+    yield ContextWindows, catalogue
     yield Background, Background()
     yield StreamNames, BudgetStreams()
     yield Providers, providers
@@ -370,6 +405,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
     statuses = PostgresProjections(pool, codec)
+    yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
     yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
 
@@ -428,12 +464,20 @@ def provider_config(
 
 def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
     """What models cost, from the configuration and the catalogue."""
+    return _price_book(settings, _catalogue(settings, clock))
+
+
+def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:
     configured = settings.providers
-    catalogue = GenaiPriceBook(
+    return GenaiPriceBook(
         {name: provider.base_url for name, provider in configured.items()},
         clock,
         catalogue_ids={name: one.price_provider for name, one in configured.items() if one.price_provider},
     )
+
+
+def _price_book(settings: Settings, catalogue: PriceBook) -> OverridePriceBook:
+    configured = settings.providers
     return OverridePriceBook(
         {name: price.model_dump() for name, price in settings.prices.items()},
         otherwise=catalogue,

@@ -131,6 +131,8 @@ class PriceSettings(_Section):
     output: Usd
     cache_read: Usd | None = None
     cache_write: Usd | None = None
+    cache_write_1h: Usd | None = None
+    """Tokens that the cache keeps for an hour (Anthropic), which costs more than the usual five minutes."""
     per_request: Usd = Decimal(0)
 
 
@@ -182,6 +184,17 @@ class BudgetSettings(_Section):
         )
 
 
+class SealSettings(_Section):
+    """How the log of events is sealed, so that anybody can verify that it was not changed."""
+
+    key: Secret | None = None
+    """The secret Ed25519 key: 32 bytes in base64 or hexadecimal. Nothing is sealed without a key, or a file of one."""
+    key_file: Path | None = None
+    """A file with the key, made if it is missing. With the embedded database: ``sealing.key`` in the data folder."""
+    every_seconds: Seconds = 10.0
+    """How long an event may wait for its seal."""
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -230,6 +243,10 @@ class Settings(BaseSettings):
     """How long an event may wait for a database that has gone away."""
     projections: tuple[str, ...] = ()
     """Projections of your own, as ``module:Class``; they are built beside those that come along."""
+    handlers: tuple[str, ...] = ("template",)
+    """Message handlers by name, in the order in which they see a request; answers pass them the other way round."""
+    handler_options: dict[str, dict[str, Any]] = {}
+    """Options of these handlers, by name; each handler knows its own."""
     projector: bool = True
     """Whether this service builds the read models; at least one service on a database must."""
     providers: dict[str, ProviderSettings] = {}
@@ -240,6 +257,7 @@ class Settings(BaseSettings):
     budgets: BudgetSettings = BudgetSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
+    seals: SealSettings = SealSettings()
     log: LogSettings = LogSettings()
     local_model: LocalModelSettings = LocalModelSettings()
 
@@ -262,7 +280,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> frozenset[str]:
         """Every value that must never be shown, in a log or elsewhere."""
-        given = [self.api_key, self.database_url, *(provider.api_key for provider in self.providers.values())]
+        given = [
+            self.api_key,
+            self.database_url,
+            self.seals.key,
+            *(provider.api_key for provider in self.providers.values()),
+        ]
         values = {secret.get_secret_value() for secret in given if secret is not None}
         headers = {value for provider in self.providers.values() for value in provider.headers.values()}
         return frozenset(value for value in values | headers if len(value) >= SHORTEST_SECRET)

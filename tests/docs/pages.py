@@ -12,6 +12,7 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "examples" / "README.md",
+    ROOT / "examples" / "handler_package" / "README.md",
     ROOT / "docker" / "README.md",
 ]
 

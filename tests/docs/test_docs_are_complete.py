@@ -1,10 +1,12 @@
 """Every setting, endpoint, error code, header, command, event and metric is in its list, and nothing else is."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from decimal import Decimal
+from importlib.metadata import entry_points
 from typing import Any, get_args
 
 import pytest
@@ -19,6 +21,8 @@ from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.formats.installed import installed_formats
+from send2llm.infrastructure.handlers import fit_context, normalise, redact, validate
+from send2llm.infrastructure.handlers.redaction.detectors import DETECTORS
 from send2llm.infrastructure.prices.genai import has_prices
 from send2llm.infrastructure.providers.presets import PRESETS
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -31,6 +35,7 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 HTTP = ROOT / "docs" / "http.md"
 PROVIDERS = ROOT / "docs" / "providers.md"
 EVENTS = ROOT / "docs" / "events.md"
+HANDLERS = ROOT / "docs" / "handlers.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
 TABLES = {"providers": "<name>", "prices": "<provider/model>"}
@@ -80,7 +85,7 @@ def _shown(field: FieldInfo) -> str:
         case int() | float() | Decimal():
             return f"`{default:.10g}`"
         case tuple() | frozenset():
-            return "`[]`"
+            return f"`{json.dumps(list(default))}`"
     assert default == {}
     return "`{}`"
 
@@ -90,6 +95,35 @@ def test_every_setting_is_listed_with_its_default() -> None:
     for name in [name for name in listed if name.startswith("SEND2LLM_")] + ["setting", "variable"]:
         del listed[name]
     assert listed == dict(_settings(Settings))
+
+
+HANDLER_OPTIONS = {
+    "validate": validate.Options,
+    "normalise": normalise.Options,
+    "redact": redact.Options,
+    "fit_context": fit_context.Options,
+}
+
+
+@pytest.mark.parametrize("handler", HANDLER_OPTIONS)
+def test_every_option_of_a_handler_is_listed_with_its_default(handler: str) -> None:
+    listed = {row[0].strip("`"): row[1] for row in rows(section(HANDLERS, f"`{handler}`")) if len(row) == 3}
+    del listed["option"]
+    options = HANDLER_OPTIONS[handler].model_fields
+    assert listed.keys() == options.keys()
+    for name, shown in listed.items():
+        assert shown in (_shown(options[name]), "all"), name
+
+
+def test_every_handler_has_a_section() -> None:
+    headings = re.findall(r"^## `(\w+)`$", HANDLERS.read_text("utf-8"), re.MULTILINE)
+    own = [point.name for point in entry_points(group="send2llm.handlers") if point.value.startswith("send2llm.")]
+    assert sorted(headings) == sorted(own)
+
+
+def test_every_kind_of_personal_data_is_listed() -> None:
+    listed = {row[0].strip("`") for row in rows(section(HANDLERS, "`redact`")) if len(row) == 2}
+    assert listed - {"kind"} == set(DETECTORS)
 
 
 def test_every_known_provider_is_listed() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 
+from send2llm.application.answer_rewriter import AnswerRewriter
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import CallerLeft
@@ -19,12 +21,19 @@ class AnswerStream:
     """
 
     def __init__(
-        self, call: OpenCall, first: Sequence[Delta], rest: AsyncIterator[Sequence[Delta]], outcomes: Outcomes
+        self,
+        call: OpenCall,
+        first: Sequence[Delta],
+        rest: AsyncIterator[Sequence[Delta]],
+        outcomes: Outcomes,
+        rewriter: AnswerRewriter | None = None,
     ) -> None:
+        """``rewriter`` changes what is passed on, and never what is stored."""
         self.call = call
         self._next: Sequence[Delta] | None = first
         self._rest = rest
         self._outcomes = outcomes
+        self._rewriter = rewriter
         self._builder = CompletionBuilder()
         self._open_choices = call.parameters.choices
         self.reply: Reply | None = None
@@ -37,7 +46,7 @@ class AnswerStream:
             while self._next is not None:
                 passed = self._take(self._next, held)
                 if passed:
-                    yield passed
+                    yield passed if self._rewriter is None else self._rewriter.pieces(passed)
                 self._next = await self._outcomes.timed(
                     self.call, self.call.patience.for_next_token(anext(self._rest, None))
                 )
@@ -59,6 +68,9 @@ class AnswerStream:
             self._outcomes.interrupted_later(self.call, "internal_error", self._builder.partial())
             raise
         self.reply = await self._stored(completion)
+        if self._rewriter is not None:
+            self.reply = replace(self.reply, completion=self._rewriter.whole(completion))
+            held = [*self._rewriter.pieces(held), *self._rewriter.end()]
         if held:
             yield held
 

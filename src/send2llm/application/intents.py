@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from send2llm.application.admission import Admission, Admitted, Refused
@@ -13,6 +14,7 @@ from send2llm.application.change import TRIES
 from send2llm.application.context import Context
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.open_call import OpenCall, Reply
+from send2llm.application.outgoing import Outgoing, Prepare
 from send2llm.application.patience import Caller, Patience, Timeouts
 from send2llm.application.ports import Clock, Conversations, Identifiers, PriceBook
 from send2llm.application.told import Told
@@ -26,13 +28,16 @@ from send2llm.domain.errors import (
     CompletionInProgress,
     CompletionNotFound,
     ConversationNotFound,
+    EarlierAnswerNotFound,
     IdempotencyKeyReused,
+    NotFound,
     Send2LLMError,
     StaleConversation,
     StoreUnavailable,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.domain.message import JsonObject, Message, no_extras
+from send2llm.domain.prompt_template_events import TemplateUse
 from send2llm.domain.routing import Decision, ModelNames
 
 BRANCH_LABEL = "branch_of"
@@ -47,6 +52,7 @@ class SendMessage:
     already, only the rest is. Without one, they continue the conversation whose transcript they begin with, or start
     a new one. ``parts_only`` says that the messages are new in any case and are never compared. With ``after`` they
     follow an earlier answer: in its conversation if nothing has been said there since, else in a branch of it.
+    ``template`` is what the first of them were made from, for the record.
     """
 
     model: str
@@ -58,6 +64,7 @@ class SendMessage:
     idempotency_key: str | None = None
     labels: JsonObject = field(default_factory=no_extras)
     after: EarlierAnswer | None = None
+    template: TemplateUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,20 @@ class _Opening:
     context: Context
     decision: Decision
     started: float
+    prepare: Prepare | None
+
+
+class _Place(NamedTuple):
+    """Where a call belongs: what was ``said`` there, as it is to be sent, and what is ``new``."""
+
+    conversation: Conversation
+    said: Sequence[Message]
+    new: Sequence[Message]
+
+    @classmethod
+    def new_one(cls, conversation: Conversation, messages: Sequence[Message]) -> Self:
+        """A conversation in which nothing was said yet."""
+        return cls(conversation, conversation.messages, messages)
 
 
 class CallRefused(Exception):
@@ -109,12 +130,15 @@ class Intents:
         self._doubts = doubts
         self._process = process
 
-    async def open(self, command: SendMessage, caller: Caller, context: Context) -> OpenCall | Reply:
+    async def open(
+        self, command: SendMessage, caller: Caller, context: Context, prepare: Prepare | None = None
+    ) -> OpenCall | Reply:
         """Store the intent of a call, or find the answer that its idempotency key stands for already.
 
+        ``prepare`` changes what is sent of the transcript; it runs again when the conversation has moved on meanwhile.
         Raises ``CallRefused``, which is stored as well, when no budget pays for any of the candidates.
         """
-        opening = _Opening(command, context, self._names.decide(command.model), self._clock.monotonic())
+        opening = _Opening(command, context, self._names.decide(command.model), self._clock.monotonic(), prepare)
         patience = Patience(caller, self._timeouts)
         for attempt in range(TRIES):
             try:
@@ -141,10 +165,11 @@ class Intents:
                 if answered is not None:
                     return answered
                 conversation_id = claim.event.conversation_id
-        conversation, new = await self._conversation(command, conversation_id, context, fresh=fresh)
-        transcript = Transcript(conversation.id, conversation.messages, len(conversation.messages))
-        conversation.add_messages(new)
+        conversation, said, new = await self._conversation(command, conversation_id, context, fresh=fresh)
+        transcript = _transcript(conversation, said, new)
         completion_id = self._identifiers.new()
+        if opening.prepare is not None and command.parameters.embedding is None:
+            transcript = await self._prepared(opening, opening.prepare, conversation, completion_id, transcript)
         admitted = await self._admit(opening, conversation, completion_id, transcript)
         try:
             conversation.request_completion(self._request(opening, completion_id, admitted))
@@ -172,13 +197,40 @@ class Intents:
             decision=opening.decision,
             candidate=admitted.candidate,
             hold=admitted.hold,
-            messages=conversation.messages,
+            messages=transcript.messages,
             stored_messages=transcript.stored,
             parameters=command.parameters,
             streaming=command.streaming,
             patience=patience,
             started=opening.started,
         )
+
+    async def _prepared(
+        self,
+        opening: _Opening,
+        prepare: Prepare,
+        conversation: Conversation,
+        completion_id: UUID,
+        transcript: Transcript,
+    ) -> Transcript:
+        """What is sent instead of the whole transcript, if anything is; what is new about that goes into the record."""
+        outgoing = await prepare(
+            Outgoing(
+                conversation_id=conversation.id,
+                completion_id=completion_id,
+                transcript=conversation.messages,
+                messages=conversation.messages,
+                stored_messages=transcript.stored,
+                parameters=opening.command.parameters,
+                candidates=opening.decision.candidates,
+                shortened_before=conversation.shortened,
+            )
+        )
+        if outgoing.shortened is not None:
+            conversation.shorten_context(outgoing.shortened)
+        if outgoing.messages is conversation.messages:
+            return transcript
+        return Transcript(conversation.id, outgoing.messages, 0)  # what is known of the stored ones does not count here
 
     async def _admit(
         self, opening: _Opening, conversation: Conversation, completion_id: UUID, transcript: Transcript
@@ -224,40 +276,40 @@ class Intents:
             paid_by=hold.paid_by if hold else (),
             passed_over=admitted.passed_over,
             idempotency_key=command.idempotency_key,
+            template=command.template,
         )
 
     async def _conversation(
         self, command: SendMessage, conversation_id: UUID | None, context: Context, *, fresh: bool
-    ) -> tuple[Conversation, Sequence[Message]]:
-        """The conversation that the call belongs to, and those of its messages that are new to it."""
+    ) -> "_Place":
+        """The conversation that the call belongs to, what was said in it, and what is new to it."""
         if command.after is not None and conversation_id is None:
             return await self._after(command, command.after, fresh=fresh)
         told = Told(command.messages)
         if conversation_id is not None:
             conversation = await self._conversations.load(conversation_id, fresh=fresh)
-            return conversation, told.unsaid(conversation, all_new=command.parts_only)
+            said = conversation.messages if command.parts_only else told.as_told(conversation)
+            return _Place(conversation, said, told.unsaid(conversation, all_new=command.parts_only))
         if told.answered:
             continued = await self._continued(told, context, fresh=fresh)
             if continued is not None:
-                return continued, told.unsaid(continued, all_new=False)
-        return Conversation.start(self._identifiers.new(), labels=command.labels), command.messages
+                return _Place(continued, told.as_told(continued), told.unsaid(continued, all_new=False))
+        return _Place.new_one(Conversation.start(self._identifiers.new(), labels=command.labels), command.messages)
 
-    async def _after(
-        self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool
-    ) -> tuple[Conversation, Sequence[Message]]:
-        """The conversation of an earlier answer, or a branch of it; raises ``NotFound`` if there is no such answer."""
-        conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
+    async def _after(self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool) -> "_Place":
+        """The conversation of an earlier answer, or a branch of it; raises ``EarlierAnswerNotFound``."""
         try:
+            conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
             said = conversation.said_up_to(earlier.completion_id)
-        except CompletionNotFound:
+        except NotFound:
             if fresh:
-                raise
+                raise EarlierAnswerNotFound(earlier.completion_id) from None
             return await self._after(command, earlier, fresh=True)  # what was known here may be old
         told = Told(going_on(said, command.messages))
         if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):
-            return conversation, told.unsaid(conversation, all_new=False)
+            return _Place(conversation, conversation.messages, told.unsaid(conversation, all_new=False))
         labels = {**command.labels, BRANCH_LABEL: str(conversation.id)}
-        return Conversation.start(self._identifiers.new(), labels=labels), told.messages
+        return _Place.new_one(Conversation.start(self._identifiers.new(), labels=labels), told.messages)
 
     async def _continued(self, told: Told, context: Context, *, fresh: bool) -> Conversation | None:
         """The conversation that the messages go on with.
@@ -304,6 +356,19 @@ class Intents:
             upstream=0.0,
             replayed=True,
         )
+
+
+def _transcript(conversation: Conversation, said: Sequence[Message], new: Sequence[Message]) -> Transcript:
+    """Add what is new; what the model will read is that behind what was ``said``."""
+    stored = len(conversation.messages)
+    told_anew = said is not conversation.messages
+    if told_anew:
+        pairs = zip(said, conversation.messages, strict=True)
+        unchanged = next((place for place, (told, kept) in enumerate(pairs) if told is not kept), stored)
+    conversation.add_messages(new)
+    if not told_anew:
+        return Transcript(conversation.id, conversation.messages, stored)
+    return Transcript(conversation.id, [*said, *conversation.messages[stored:]], unchanged)
 
 
 def _claimed(conversation_id: UUID, completion_id: UUID, digest: str | None) -> IdempotencyKeyClaimed:

@@ -23,9 +23,10 @@ class OpenCall:
 
     ``candidate`` is asked now, or next; ``hold`` is what budgets have set aside for that, and ``asking`` tells whether
     the provider may have got the request. ``attempts`` counts those that were begun, ``tries`` those at the present
-    candidate. ``stored_messages`` were said before this call. ``started`` and ``attempt_started`` are monotonic;
-    ``upstream`` counts the seconds spent waiting for providers, ``lost_usd`` what failed attempts cost. ``doubt``: the
-    last attempt has failed, and nobody knows whether that is stored.
+    candidate. ``messages`` are what is sent; the first ``stored_messages`` of them were said before this call.
+    ``started`` and ``attempt_started`` are monotonic; ``upstream`` counts the seconds spent waiting for providers,
+    ``lost_usd`` what failed attempts cost. ``doubt``: the last attempt has failed, and nobody knows whether that is
+    stored.
     """
 
     context: Context
@@ -97,9 +98,9 @@ class OpenCall:
 
     def provider_call(self) -> ProviderCall:
         """What the present candidate is asked."""
-        parameters = self.parameters
-        if self.hold is not None and self.hold.output_limit != parameters.max_output_tokens:
-            parameters = replace(parameters, max_output_tokens=self.hold.output_limit)
+        parameters, hold = self.parameters, self.hold
+        if hold is not None and parameters.embedding is None and hold.output_limit != parameters.max_output_tokens:
+            parameters = replace(parameters, max_output_tokens=hold.output_limit)
         return ProviderCall(self.candidate.model, self.messages, parameters, self.context.correlation_id)
 
 

@@ -5,17 +5,21 @@
    that budgets have set aside (``admission``).
 3. The outcome is stored (``outcomes``), and only then does the caller get the end of the answer.
 
-No database transaction is open while a provider is asked.
+No database transaction is open while a provider is asked. Handlers may change the request before, what is sent of the
+transcript, and what the caller gets of the answer (``handlers``).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from send2llm.application.admission import Admission
 from send2llm.application.answer_stream import AnswerStream
 from send2llm.application.change import TRIES
 from send2llm.application.context import Context
+from send2llm.application.handler_chain import HandlerChain
+from send2llm.application.handlers import Exchange
 from send2llm.application.intents import CallRefused, Intents, SendMessage
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.outcomes import Outcomes
@@ -47,6 +51,7 @@ class MessageSender:
         retries: RetryPolicy,
         clock: Clock,
         randomness: Randomness,
+        handlers: HandlerChain,
     ) -> None:
         self._intents = intents
         self._admission = admission
@@ -55,6 +60,7 @@ class MessageSender:
         self._retries = retries
         self._clock = clock
         self._randomness = randomness
+        self._handlers = None if handlers.is_empty else handlers
 
     async def complete(self, command: SendMessage, caller: Caller, context: Context) -> Reply:
         """Send, and return the whole answer, or the embeddings; it is in the event store by then.
@@ -62,7 +68,17 @@ class MessageSender:
         Raises ``InvalidRequest``, ``NotFound``, ``Conflict``, ``BudgetExceeded``, ``ProviderError`` (of the last
         attempt), ``StoreUnavailable``, and ``CallerLeft`` when the caller did not wait.
         """
-        call = await self._open(command, caller, context)
+        if self._handlers is None:
+            return await self._complete(command, caller, context)
+        command, exchange = await self._handled(self._handlers, command, caller, context)
+        reply = await self._complete(command, caller, context, exchange)
+        rewriter = self._handlers.on_answer(exchange)
+        return reply if rewriter is None else replace(reply, completion=rewriter.whole(reply.completion))
+
+    async def _complete(
+        self, command: SendMessage, caller: Caller, context: Context, exchange: Exchange | None = None
+    ) -> Reply:
+        call = await self._open(command, caller, context, exchange)
         if isinstance(call, Reply):
             self._outcomes.replayed(command, call, context)
             return call
@@ -80,16 +96,32 @@ class MessageSender:
 
         A ``Reply`` comes back when the answer was recorded earlier for the same idempotency key.
         """
-        call = await self._open(command, caller, context)
+        exchange = rewriter = None
+        if self._handlers is not None:
+            command, exchange = await self._handled(self._handlers, command, caller, context)
+            rewriter = self._handlers.on_answer(exchange)
+        call = await self._open(command, caller, context, exchange)
         if isinstance(call, Reply):
             self._outcomes.replayed(command, call, context)
-            return call
+            return call if rewriter is None else replace(call, completion=rewriter.whole(call.completion))
         first, rest = await self._ask(call, lambda provider: self._begin(call, provider))
-        return AnswerStream(call, first, rest, self._outcomes)
+        return AnswerStream(call, first, rest, self._outcomes, rewriter)
 
-    async def _open(self, command: SendMessage, caller: Caller, context: Context) -> OpenCall | Reply:
+    async def _handled(
+        self, handlers: HandlerChain, command: SendMessage, caller: Caller, context: Context
+    ) -> tuple[SendMessage, Exchange]:
+        return await handlers.on_request(command, context, lambda other: self._complete(other, caller, context))
+
+    async def _open(
+        self, command: SendMessage, caller: Caller, context: Context, exchange: Exchange | None = None
+    ) -> OpenCall | Reply:
         try:
-            return await self._intents.open(command, caller, context)
+            if exchange is None or self._handlers is None:
+                return await self._intents.open(command, caller, context)
+            call = await self._intents.open(command, caller, context, self._handlers.on_transcript(exchange))
+            if isinstance(call, OpenCall):
+                call.upstream += exchange.upstream
+            return call
         except CallRefused as refused:
             self._outcomes.refused(command, refused, context)
             raise refused.error from None

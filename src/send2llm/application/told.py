@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from operator import is_
 
 from send2llm.domain.conversation import EMPTY_TRANSCRIPT, Conversation
-from send2llm.domain.message import Message, transcript_digest
+from send2llm.domain.message import Message, ReasoningPart, transcript_digest
+
+CANNOT_TELL_THOUGHTS = frozenset({"openai"})
+"""Formats of callers in which an answer is told again without what the model thought."""
 
 
 class Told:
@@ -43,6 +47,19 @@ class Told:
         said = len(conversation.messages)
         return 0 < said <= len(self.messages) and self.digests[said - 1] == conversation.digest
 
+    def as_told(self, conversation: Conversation) -> Sequence[Message]:
+        """The transcript, with what was said before as it is told now, if it is told in the format it was stored in.
+
+        Extras move from turn to turn (marks for caches), and a caller may have dropped or kept thoughts: that goes to
+        a provider of the same format as the caller says it. What was answered in another format stays as it was
+        stored, and so do thoughts that the caller's format has no way to tell again.
+        """
+        said = conversation.messages
+        if not self.goes_on_with(conversation):
+            return said
+        told = [_as_told(old, new) for old, new in zip(said, self.messages, strict=False)]
+        return said if all(map(is_, told, said)) else told
+
     def unsaid(self, conversation: Conversation, *, all_new: bool) -> Sequence[Message]:
         """Those of the messages that the transcript does not hold yet; ``all_new``: they never repeat it."""
         if not all_new and self.goes_on_with(conversation):
@@ -51,3 +68,11 @@ class Told:
         tail = conversation.messages[-len(self.messages) :]
         again = self.messages[-1].role != "assistant" and tail == list(self.messages)
         return () if again else self.messages
+
+
+def _as_told(stored: Message, told: Message) -> Message:
+    if told.format != stored.format or told == stored:
+        return stored
+    if told.format in CANNOT_TELL_THOUGHTS and any(isinstance(part, ReasoningPart) for part in stored.parts):
+        return stored
+    return told

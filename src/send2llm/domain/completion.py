@@ -22,6 +22,7 @@ class Usage:
 
     ``cache_read_input_tokens`` and ``cache_write_input_tokens`` are parts of ``input_tokens``;
     ``reasoning_output_tokens`` is a part of ``output_tokens`` (as in the OpenTelemetry GenAI conventions).
+    ``cache_write_1h_input_tokens`` are those of the written ones that are kept for an hour, which costs more.
     """
 
     input_tokens: int = 0
@@ -29,11 +30,12 @@ class Usage:
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     reasoning_output_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingParameters:
-    """Embeddings are wanted, one for each message, and not an answer.
+    """Embeddings are wanted, one for each part of the messages, and not an answer.
 
     ``dimensions`` shortens the vectors where the model can do that. ``purpose`` is what they are for, in Cohere's
     words (``search_document``, ``search_query``, ``classification``, ``clustering``).

@@ -125,7 +125,7 @@ class _Choice:
             thought = self._of(delta, "reasoning", _Reasoning)
             thought.add(delta.reasoning, delta.part_extras)
             thought.signature += delta.reasoning_signature
-        elif delta.part_extras and not delta.text and delta.part is not None:
+        elif delta.part_extras and not (delta.text or delta.refusal) and delta.part is not None:
             self._more_of(delta)
         if delta.refusal:
             self._of(delta, "refusal", _Refusal).add(delta.refusal, delta.part_extras)
@@ -144,7 +144,7 @@ class _Choice:
 
     def _more_of(self, delta: Delta) -> None:
         """Extras that come for a part after its text, or before it."""
-        for kind in ("text", "reasoning"):
+        for kind in ("text", "reasoning", "refusal"):
             part = self._parts.get(self._place(kind, delta.part, 0))
             if isinstance(part, _Text):
                 part.add("", delta.part_extras)

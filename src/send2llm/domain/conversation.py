@@ -13,6 +13,7 @@ from send2llm.domain.conversation_events import (
     CompletionReceived,
     CompletionRefused,
     CompletionRequested,
+    ContextShortened,
     ConversationClosed,
     ConversationEvent,
     ConversationStarted,
@@ -66,6 +67,8 @@ class Conversation:
         """The attempt that is under way, or about to begin, for what is awaited."""
         self.closed = False
         self.labels: JsonObject = NO_EXTRAS
+        self.shortened: ContextShortened | None = None
+        """What the model was last spared of the transcript."""
         self._failed_attempts = 0
         self._completions: dict[UUID, Ending] = {}
         self._written_off: UUID | None = None
@@ -104,6 +107,7 @@ class Conversation:
         twin._failed_attempts = self._failed_attempts  # noqa: SLF001 - a twin is of this very class
         twin.closed = self.closed
         twin.labels = self.labels
+        twin.shortened = self.shortened
         twin._completions = self._completions.copy()  # noqa: SLF001 - as above
         twin._written_off = self._written_off  # noqa: SLF001 - as above
         return twin
@@ -122,6 +126,13 @@ class Conversation:
             raise CompletionInProgress(self.id)
         for message in messages:
             self._record(MessageAdded(message=message))
+
+    def shorten_context(self, shortened: ContextShortened) -> None:
+        """Record that the completion that is asked for next is not asked with the whole transcript."""
+        self._must_be_open()
+        if self.awaited is not None:
+            raise CompletionInProgress(self.id)
+        self._record(shortened)
 
     def request_completion(self, request: CompletionRequested) -> None:
         """Ask for an answer to what has been said."""
@@ -248,6 +259,8 @@ class Conversation:
                 self.closed = True
             case AttemptFailed(attempt=number, next_attempt=following):
                 self._failed_attempts, self.attempt = number, following
+            case ContextShortened():
+                self.shortened = event
             case FeedbackGiven():
                 pass
 

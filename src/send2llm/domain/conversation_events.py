@@ -10,12 +10,15 @@ from uuid import UUID
 
 from send2llm.domain.completion import Answer, Parameters, Usage
 from send2llm.domain.message import JsonObject, Message, no_extras
+from send2llm.domain.prompt_template_events import TemplateUse
 from send2llm.domain.routing import Attempt, Decision, PaidBy, PassedOver
 from send2llm.domain.shortfall import Shortfall
 
 InterruptionReason = Literal[
     "internal_error", "client_disconnected", "provider_failed", "process_gone", "shutdown", "store_unavailable"
 ]
+
+ShorteningMode = Literal["trimmed", "summarised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class CompletionRequested:
     ``price_version`` names the prices in force, ``None`` if the model has none. ``hold_usd`` is the most that the
     first attempt can cost, when the budgets in ``paid_by`` set it aside, and ``output_limit`` the most tokens that each
     answer may then have. ``process`` is the running process that works on it: when that is gone, so is the call.
+    ``template`` is what the first of its new messages were made from.
     """
 
     completion_id: UUID
@@ -56,6 +60,36 @@ class CompletionRequested:
     paid_by: tuple[PaidBy, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     idempotency_key: str | None = None
+    template: TemplateUse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Messages of a transcript that follow each other, by their numbers, which count from 1."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextShortened:
+    """The model is not sent the whole transcript, because that is too long for it; the transcript stays as it is.
+
+    The messages in ``left_out`` are not sent, or a ``summary`` instead of them, which the call
+    ``summary_completion_id`` wrote in a conversation of its own. Tokens are estimates: of the whole transcript, of what
+    is sent instead, and the ``token_limit`` for it, which the ``context_window`` leaves beside the wanted answer.
+    """
+
+    completion_id: UUID
+    mode: ShorteningMode
+    left_out: tuple[Stretch, ...]
+    tokens_before: int
+    tokens_after: int
+    token_limit: int
+    context_window: int
+    summary: str = ""
+    summary_conversation_id: UUID | None = None
+    summary_completion_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +210,7 @@ class ConversationClosed:
 ConversationEvent = (
     ConversationStarted
     | MessageAdded
+    | ContextShortened
     | CompletionRequested
     | AttemptFailed
     | CompletionReceived

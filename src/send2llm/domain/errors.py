@@ -4,15 +4,19 @@
     ├── ConfigurationError            settings or configuration file are wrong
     ├── InvalidRequest                the caller asked for something malformed
     │   ├── UnknownModel              no provider or route has that model
+    │   ├── SensitiveData             the configuration refuses such data
     │   └── CannotBound               nothing limits what it can cost, so that no hold could cover it
     │       └── PriceUnknown          a budget applies, and nobody knows what the model costs
     ├── NotFound
     │   ├── ConversationNotFound
     │   ├── CompletionNotFound
+    │   ├── EarlierAnswerNotFound
     │   ├── BudgetNotFound
     │   ├── BudgetPeriodNotFound
     │   ├── AllowanceNotFound
-    │   └── ProjectionNotFound
+    │   ├── ProjectionNotFound
+    │   ├── TemplateNotFound
+    │   └── TemplateVersionNotFound
     ├── Conflict                      the thing exists, but its state forbids the command
     │   ├── ConversationAlreadyStarted
     │   ├── ConversationIsClosed
@@ -30,7 +34,9 @@
     │   ├── AllowanceIsClosed         too late: the money was taken from the holder
     │   ├── StaleBudget               somebody else appended first (retried by the application)
     │   ├── HoldAlreadyTaken
-    │   └── ProjectionConflict
+    │   ├── ProjectionConflict
+    │   ├── TemplateIsRetired
+    │   └── StaleTemplate             somebody else appended first (retried by the application)
     ├── BudgetExceeded                a budget has not enough left for the call
     ├── StoreUnavailable              events cannot be stored or read now
     │   └── StoreOverloaded           too many appends wait already
@@ -96,6 +102,18 @@ class UnknownModel(InvalidRequest):
         self.model = model
 
 
+class SensitiveData(InvalidRequest):
+    """A text holds what the configuration wants to be refused; what it is exactly is in no error."""
+
+    code = "sensitive_data"
+
+    def __init__(self, kind: str, param: str) -> None:
+        super().__init__(
+            f"{param} holds data of the kind {kind}, which this service refuses. Take it out.", param=param
+        )
+        self.kind = kind
+
+
 class CannotBound(InvalidRequest):
     """Nothing limits what the request can cost, so that no hold could cover it; ``param`` names the reason."""
 
@@ -139,6 +157,15 @@ class CompletionNotFound(NotFound):
         super().__init__(f"The conversation has no completion {completion_id}.")
 
 
+class EarlierAnswerNotFound(NotFound):
+    """A call goes on from an answer that was never given here."""
+
+    code = "earlier_answer_not_found"
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"There is no earlier answer {str(name)[:200]!r} here to go on from.")
+
+
 class BudgetNotFound(NotFound):
     """No budget was defined under the id."""
 
@@ -167,6 +194,24 @@ class AllowanceNotFound(NotFound):
 
     def __init__(self, allowance_id: object, period_key: str) -> None:
         super().__init__(f"The period {period_key} never granted an allowance {allowance_id}; look in another one.")
+
+
+class TemplateNotFound(NotFound):
+    """No prompt template has the name."""
+
+    code = "template_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no prompt template {name[:200]!r}. GET /api/templates lists them.")
+
+
+class TemplateVersionNotFound(NotFound):
+    """The prompt template has no such version."""
+
+    code = "template_version_not_found"
+
+    def __init__(self, name: str, version: int, last: int) -> None:
+        super().__init__(f"The prompt template {name!r} has no version {version}; its last one is {last}.")
 
 
 class ProjectionNotFound(NotFound):
@@ -334,6 +379,24 @@ class HoldAlreadyTaken(Conflict):
 
     def __init__(self, hold_id: str) -> None:
         super().__init__(f"The hold {hold_id} was taken before; a new attempt needs a hold of its own.")
+
+
+class TemplateIsRetired(Conflict):
+    """The prompt template was retired: no request can use it, and it gets no further versions."""
+
+    code = "template_retired"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The prompt template {name!r} is retired. Use another one.")
+
+
+class StaleTemplate(Conflict):
+    """Somebody else changed the prompt template meanwhile."""
+
+    code = "stale_template"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The prompt template {name!r} was changed by somebody else just now. Try again.")
 
 
 class ProjectionConflict(Conflict):

@@ -140,7 +140,7 @@ def transcript_digest(previous: bytes, message: Message) -> bytes:
 
     Two clients that send the same conversation reach the same digest whatever their JSON looks like: only
     what was said counts (role, text, images, tool calls and results, refusals), not extras, nulls or empty
-    texts.
+    texts, nor how the JSON of a tool call is spelled, which clients read and write anew.
     """
     said = [message.role, message.name or ""]
     for part in message.parts:
@@ -158,7 +158,7 @@ def _said(part: ContentPart) -> tuple[str, ...]:
         case TextPart(text=text):
             return ("text", text) if text else ()
         case ToolCallPart(id=id_, name=name, arguments=arguments):
-            return ("tool_call", id_, name, arguments)
+            return ("tool_call", id_, name, _one_spelling(arguments))
         case ToolResultPart(tool_call_id=id_, content=content):
             return ("tool_result", id_, content)
         case ImagePart(url=url):
@@ -168,4 +168,32 @@ def _said(part: ContentPart) -> tuple[str, ...]:
         case ReasoningPart() | EmbeddingPart():
             return ()
         case ForeignPart(format=format_, body=body):
-            return ("foreign", format_, json.dumps(body, sort_keys=True, default=dict))
+            return ("foreign", format_, _spelled(_essence(body)))
+
+
+_UNSAID = "cache_control"
+"""A mark for caches, which moves on from turn to turn; it says nothing."""
+
+
+def _essence(value: Any) -> Any:
+    """What a JSON value says: without nulls, marks for caches, and the difference between 1 and 1.0."""
+    if isinstance(value, Mapping):
+        return {name: _essence(item) for name, item in value.items() if item is not None and name != _UNSAID}
+    if isinstance(value, list):
+        return [_essence(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _spelled(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=dict)
+
+
+def _one_spelling(arguments: str) -> str:
+    """The same text for all spellings of a JSON object; no arguments are an empty one, and other text stays."""
+    if not arguments or arguments == "{}":
+        return "{}"
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+    return _spelled(_essence(value)) if isinstance(value, dict) else arguments

@@ -48,7 +48,8 @@ class Rate:
 class Price:
     """What a model costs, and where that is known from (``version``, such as ``genai-prices 0.2.3``).
 
-    Where the source knows no cheaper rate for cached tokens they cost as much as any input.
+    Where the source knows no other rate for cached tokens they cost as much as any input; where it knows none for
+    those that are kept for an hour, as much as any that are written to the cache.
     """
 
     version: str
@@ -57,6 +58,7 @@ class Price:
     cache_read: Rate | None = None
     cache_write: Rate | None = None
     per_request: Decimal = ZERO
+    cache_write_1h: Rate | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """US dollars for ``usage``, in whole pico-dollars."""
@@ -67,9 +69,12 @@ class Price:
     def _per_million(self, usage: Usage) -> Decimal:
         seen = usage.input_tokens
         fresh = max(0, seen - usage.cache_read_input_tokens - usage.cache_write_input_tokens)
+        for_an_hour = usage.cache_write_1h_input_tokens
+        write = self.cache_write or self.input
         return (
             fresh * self.input.at(seen)
             + usage.cache_read_input_tokens * (self.cache_read or self.input).at(seen)
-            + usage.cache_write_input_tokens * (self.cache_write or self.input).at(seen)
+            + (usage.cache_write_input_tokens - for_an_hour) * write.at(seen)
+            + for_an_hour * (self.cache_write_1h or write).at(seen)
             + usage.output_tokens * self.output.at(seen)
         )

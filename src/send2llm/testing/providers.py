@@ -1,14 +1,24 @@
 """A provider in memory that does what a test tells it to."""
 
 import asyncio
+import base64
+import struct
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta, Usage
 from send2llm.domain.errors import MalformedReply, ProviderError
-from send2llm.domain.message import ContentPart, Message, RefusalPart, TextPart, ToolCallPart
+from send2llm.domain.message import (
+    ContentPart,
+    EmbeddingPart,
+    ForeignPart,
+    Message,
+    RefusalPart,
+    TextPart,
+    ToolCallPart,
+)
 
 Batch = Sequence[Delta]
 
@@ -167,6 +177,24 @@ class FakeProvider:
     def _named(self, error: ProviderError) -> ProviderError:
         error.provider = self._name
         return error
+
+
+class FakeEmbeddingProvider(FakeProvider):
+    """A ``FakeProvider`` that has embeddings: errors and usage are scripted, vectors are ``vector_of`` the texts."""
+
+    async def embed(self, call: ProviderCall) -> Completion:
+        """A vector for each part of the messages, with the usage of the next outcome."""
+        outcome = await self._next(call)
+        if not isinstance(outcome, Completion):
+            raise self._named(outcome if isinstance(outcome, ProviderError) else MalformedReply("No such script."))
+        vectors = tuple(EmbeddingPart(vector_of(part)) for message in call.messages for part in message.parts)
+        return replace(outcome, answers=(Answer(Message("assistant", vectors), "stop"),))
+
+
+def vector_of(part: ContentPart) -> str:
+    """Two coordinates: how long the text is, in characters or tokens, and a half."""
+    length = len(part.body["tokens"]) if isinstance(part, ForeignPart) else len(part.text)  # type: ignore[union-attr]
+    return base64.b64encode(struct.pack("<2f", length, 0.5)).decode()
 
 
 class FakeProviders:

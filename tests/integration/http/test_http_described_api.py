@@ -98,7 +98,14 @@ def known(address: str) -> dict[str, str]:
         client.post(f"/api/conversations/{conversation}/messages", json=message).raise_for_status()
         for path in ("/api/costs", "/api/conversations"):  # so that reports have lines
             eventually(lambda path=path: client.get(path).raise_for_status().json()["data"])
-    return {"conversation_id": conversation, "budget_id": budget, "model": MODEL, "name": "history", "build": "1.1"}
+    return {
+        "conversation_id": conversation,
+        "budget_id": budget,
+        "model": MODEL,
+        "name": "history",
+        "build": "1.1",
+        "version": 1,
+    }
 
 
 @SCHEMA.parametrize()

@@ -1,9 +1,10 @@
 """Amazon Bedrock under the contract of providers."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
+from subjects import Wire
 
 from send2llm.domain.completion import Completion, Usage
 from send2llm.domain.message import ContentPart, RefusalPart, TextPart, ToolCallPart
@@ -16,7 +17,13 @@ from send2llm.testing.provider_server import FakeProviderServer
 REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 
 
-class Bedrock:
+class Bedrock(Wire):
+    settings: ClassVar[dict[str, Any]] = {
+        "format": "bedrock",
+        "api_key": BEARER_KEY,
+        "options": {"region": "us-east-1"},
+    }
+    stream_type = "application/vnd.amazon.eventstream"
     path = ""
     error = ErrorReply(429, "ThrottlingException", **{"retry-after": "2"})
 

@@ -1,9 +1,10 @@
 """Cohere under the contract of providers."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
+from subjects import Wire
 
 from send2llm.domain.completion import Completion, Usage
 from send2llm.domain.message import ContentPart, RefusalPart, TextPart
@@ -16,7 +17,8 @@ from send2llm.testing.provider_server import FakeProviderServer
 REASONS = {"stop": "COMPLETE", "tool_calls": "TOOL_CALL", "length": "MAX_TOKENS"}
 
 
-class Cohere:
+class Cohere(Wire):
+    settings: ClassVar[dict[str, Any]] = {"format": "cohere", "api_key": "key-0123456789"}
     path = ""
     error = ErrorReply(429, "You are past the per minute request limit", **{"retry-after": "2"})
 

@@ -1,8 +1,10 @@
 """Gemini and Vertex AI under the contract of providers."""
 
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import orjson
+from subjects import Wire
 
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta
 from send2llm.domain.message import ContentPart, RefusalPart, TextPart, ToolCallPart
@@ -18,7 +20,8 @@ TARGET = Target("gemini-2.5-flash")
 KEY = "AIza-test-0123456789"
 
 
-class Gemini:
+class Gemini(Wire):
+    settings: ClassVar[dict[str, Any]] = {"format": "gemini", "api_key": KEY}
     path = "/v1beta"
     error = ErrorReply(429, "RESOURCE_EXHAUSTED", retry_delay="2s")
 
@@ -57,6 +60,11 @@ class Gemini:
 
 
 class Vertex(Gemini):
+    settings: ClassVar[dict[str, Any]] = {
+        "format": "vertex",
+        "api_key": KEY,
+        "options": {"project": "acme-project", "location": "europe-west4"},
+    }
     path = ""
 
     def provider(self, base_url: str) -> HttpProvider:

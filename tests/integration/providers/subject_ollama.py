@@ -1,9 +1,10 @@
 """Ollama under the contract of providers."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
+from subjects import Wire
 
 from send2llm.domain.completion import Completion
 from send2llm.domain.message import ContentPart, RefusalPart, TextPart, ToolCallPart
@@ -14,7 +15,9 @@ from send2llm.testing.ollama_server import ErrorReply, FakeOllamaServer, answer,
 from send2llm.testing.provider_server import FakeProviderServer
 
 
-class Ollama:
+class Ollama(Wire):
+    settings: ClassVar[dict[str, Any]] = {"format": "ollama"}
+    stream_type = "application/x-ndjson"
     path = ""
     error = ErrorReply(429, "too many requests", **{"retry-after": "2"})
 

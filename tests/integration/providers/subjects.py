@@ -1,6 +1,6 @@
 """Providers under the contract: the fake in memory, and adapters whose fakes on the wire are told what to say."""
 
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import orjson
 from making import openai_compatible
@@ -49,6 +49,10 @@ class Wire(Protocol):
 
     path: str
     error: Reply
+    settings: dict[str, Any]
+    """What the configuration of the provider has beside its address."""
+    model = "fake-model"
+    stream_type = "text/event-stream"
 
     def server(self) -> FakeProviderServer: ...
 
@@ -62,8 +66,9 @@ class Wire(Protocol):
     def said(self, completion: Completion) -> Completion: ...
 
 
-class OpenAI:
+class OpenAI(Wire):
     path = "/v1"
+    settings: ClassVar[dict[str, Any]] = {"format": "openai"}
     error = ErrorReply(429, {"retry-after": "2"})
 
     def server(self) -> FakeProviderServer:

@@ -6,11 +6,8 @@ from contextlib import aclosing
 from uuid import UUID
 
 import pytest
-from subject_bedrock import Bedrock
-from subject_cohere import Cohere
-from subject_gemini import Gemini, Vertex
-from subject_ollama import Ollama
-from subjects import InMemory, OnTheWire, OpenAI, Subject, Wire
+from subjects import InMemory, OnTheWire, Subject
+from wires import WIRES
 
 from send2llm.application.ports import ProviderCall
 from send2llm.domain.completion import Completion, Delta, Parameters, Usage
@@ -23,16 +20,6 @@ from send2llm.testing.providers import Broken, Held, answer
 CALL = ProviderCall("fake-model", [Message("user", (TextPart("Hi"),))], Parameters(), UUID(int=1))
 ANSWER = answer("one two three", usage=Usage(9, 4))
 TOOLS = answer("Look:", ToolCallPart("a", "f", '{"x": 1}'), ToolCallPart("b", "g", "{}"))
-
-
-WIRES: dict[str, Wire] = {
-    "openai": OpenAI(),
-    "bedrock": Bedrock(),
-    "cohere": Cohere(),
-    "gemini": Gemini(),
-    "ollama": Ollama(),
-    "vertex": Vertex(),
-}
 
 
 @pytest.fixture(params=["in memory", *WIRES])

@@ -16,11 +16,15 @@ from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.application.charges import Charges
 from send2llm.application.context import Context
 from send2llm.application.doubtful_intents import DoubtfulIntents
+from send2llm.application.handler_chain import HandlerChain
+from send2llm.application.handler_surroundings import HandlerSurroundings
+from send2llm.application.handlers import Handler
 from send2llm.application.intents import Intents, SendMessage
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, Timeouts
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
+from send2llm.application.templates import TemplateCommands, TemplateShelf
 from send2llm.domain.budget_period import Recurrence
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.budget_scope import BudgetScope
@@ -36,6 +40,7 @@ from send2llm.testing.conversations import InMemoryConversations
 from send2llm.testing.event_store import InMemoryEventStore
 from send2llm.testing.observer import RecordingObserver
 from send2llm.testing.providers import FakeProvider, FakeProviders
+from send2llm.testing.templates import InMemoryTemplates
 
 FAKE_PROVIDER = BudgetScope("fake")
 PRICE = Price("test prices 1", Rate(Decimal(3)), Rate(Decimal(15)))
@@ -47,6 +52,13 @@ class PriceList:
 
     def of_version(self, version: str) -> Price | None:
         return PRICE if version == PRICE.version else None
+
+
+class Windows:
+    """What the price catalogue knows: just one model."""
+
+    def context_window(self, provider: str, model: str) -> int | None:
+        return 1000 if model == "small-model" else None
 
 
 def user(text: str) -> Message:
@@ -69,6 +81,7 @@ class House:
     store: InMemoryEventStore | None = None
     """That of another house, to be another process of the same service."""
     process: str = "process-1"
+    handlers: Sequence[Handler] = ()
     conversations_kind: type[InMemoryConversations] = InMemoryConversations
 
     clock: FakeClock = field(default_factory=FakeClock)
@@ -101,8 +114,12 @@ class House:
         )
         outcomes = Outcomes(self.conversations, Charges(prices), self.clock, self.observer, self.background)
         providers = FakeProviders(*self.providers)
+        self.templates = InMemoryTemplates(self.store, self.clock, self.identifiers)
+        shelf = TemplateShelf(self.templates, self.clock)
+        self.template_commands = TemplateCommands(self.templates, shelf)
+        chain = HandlerChain(self.handlers, HandlerSurroundings(self.conversations, shelf, Windows()))
         self.sender = MessageSender(
-            intents, admission, outcomes, providers, self.retries, self.clock, FixedRandomness()
+            intents, admission, outcomes, providers, self.retries, self.clock, FixedRandomness(), chain
         )
 
     def _holds(self, prices: PriceList) -> Holds:

@@ -10,7 +10,7 @@ from house import House, assistant, user
 from send2llm.application.intents import SendMessage, request_digest
 from send2llm.application.patience import CallerLeft, Timeouts
 from send2llm.application.retries import RetryPolicy
-from send2llm.domain.completion import Delta, Parameters, Usage
+from send2llm.domain.completion import Answer, Completion, Delta, Parameters, Usage
 from send2llm.domain.conversation_events import (
     AttemptFailed,
     CompletionFailed,
@@ -31,7 +31,7 @@ from send2llm.domain.errors import (
     StreamBroken,
     UnknownModel,
 )
-from send2llm.domain.message import ToolCallPart
+from send2llm.domain.message import Message, ReasoningPart, TextPart, ToolCallPart
 from send2llm.testing.providers import Broken, FakeProvider, Held, answer
 
 REQUESTED = ["started", "message_added", "completion_requested"]
@@ -309,6 +309,69 @@ async def test_history_sent_again_continues_the_conversation(house):
         "completion_received",
     ]
     assert [message.text for message in house.provider.calls[1].messages] == ["Hi", "Hello!", "How are you?"]
+
+
+MARKED = {"cache_control": {"type": "ephemeral"}}
+
+
+def told(role, *parts, format_="anthropic"):
+    return Message(role, parts, format=format_)
+
+
+async def test_the_provider_gets_what_was_said_as_it_is_told_now(house):
+    """Marks for caches move from turn to turn: a provider takes only so many, those of the newest request."""
+    house.provider.script(replace_format(answer("Hello!"), "anthropic"), answer("Fine."))
+    await house.complete(told("user", TextPart("Hi", extras=MARKED)))
+    thought = ReasoningPart("hm", "proof")
+    again = [told("user", TextPart("Hi")), told("assistant", thought, TextPart("Hello!", extras=MARKED))]
+    await house.complete(*again, told("user", TextPart("And?", extras=MARKED)))
+
+    assert house.provider.calls[1].messages == [*again, told("user", TextPart("And?", extras=MARKED))]
+    assert house.topics.count("message_added") == 2
+
+
+async def test_what_was_answered_in_another_format_goes_back_as_it_was(house):
+    stored = replace_format(answer("Hello!"), "gemini")
+    house.provider.script(stored, answer("Fine."))
+    await house.complete(told("user", TextPart("Hi")))
+    await house.complete(
+        told("user", TextPart("Hi")), told("assistant", TextPart("Hello!")), told("user", TextPart("?"))
+    )
+
+    assert house.provider.calls[1].messages[1].format == "gemini"
+
+
+async def test_thoughts_that_a_caller_cannot_tell_again_go_back_as_they_were(house):
+    thinking = Completion((Answer(Message("assistant", (ReasoningPart("hm"), TextPart("Hello!"))), "stop"),))
+    house.provider.script(thinking, answer("Fine."))
+    await house.complete(user("Hi"))
+    await house.complete(user("Hi"), assistant("Hello!"), user("And?"))
+
+    assert house.provider.calls[1].messages[1] == thinking.answers[0].message
+
+
+def replace_format(completion, format_):
+    return replace(
+        completion,
+        answers=tuple(replace(one, message=replace(one.message, format=format_)) for one in completion.answers),
+    )
+
+
+async def test_a_budget_counts_what_is_sent_and_not_what_was_stored(house):
+    """A caller may tell thoughts that were not stored; they are tokens, too."""
+    plan = await house.budget("1")
+    house.provider.script(
+        replace_format(answer("Hello!", usage=Usage(1, 1)), "anthropic"), answer("x", usage=Usage(1, 1))
+    )
+    limited = Parameters(max_output_tokens=1)
+    await house.complete(told("user", TextPart("Hi")), parameters=limited)
+    before = house.last(CompletionRequested).hold_usd
+    thought = ReasoningPart("x" * 10_000, "proof")
+    again = [told("user", TextPart("Hi")), told("assistant", thought, TextPart("Hello!")), told("user", TextPart("?"))]
+    await house.complete(*again, parameters=limited)
+
+    assert plan is not None
+    assert house.last(CompletionRequested).hold_usd - before > 10_000 * Decimal(3) / 1_000_000
 
 
 async def test_history_from_elsewhere_starts_a_conversation_that_holds_it(house):

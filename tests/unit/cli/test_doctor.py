@@ -49,6 +49,12 @@ def test_the_local_model(tmp_path, monkeypatch):
     assert machine.check_local_model(wanted, tmp_path).verdict == "fail"
 
 
+def test_the_message_handlers():
+    assert machine.check_handlers(settings()) == Finding("handlers", "ok", "template")
+    wrong = machine.check_handlers(settings(handlers=("redcat",)))
+    assert (wrong.verdict, "Did you mean redact?" in wrong.found) == ("fail", True)
+
+
 def test_a_variable_that_makes_readers_lose_events(monkeypatch):
     assert check_event_store_environment().verdict == "ok"
     monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "y")

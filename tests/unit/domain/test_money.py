@@ -22,7 +22,14 @@ def rates(draw):
 
 
 PRICES = st.builds(
-    Price, st.just("test 1"), rates(), rates(), st.none() | rates(), st.none() | rates(), per_request=DOLLARS
+    Price,
+    st.just("test 1"),
+    rates(),
+    rates(),
+    st.none() | rates(),
+    st.none() | rates(),
+    per_request=DOLLARS,
+    cache_write_1h=st.none() | rates(),
 )
 
 
@@ -30,7 +37,8 @@ PRICES = st.builds(
 def usages(draw):
     total = draw(TOKENS)
     read = draw(st.integers(0, total))
-    return Usage(total, draw(TOKENS), read, draw(st.integers(0, total - read)))
+    written = draw(st.integers(0, total - read))
+    return Usage(total, draw(TOKENS), read, written, cache_write_1h_input_tokens=draw(st.integers(0, written)))
 
 
 def exact(price, usage):
@@ -38,10 +46,12 @@ def exact(price, usage):
         return tokens * Fraction(rate.at(usage.input_tokens))
 
     fresh = usage.input_tokens - usage.cache_read_input_tokens - usage.cache_write_input_tokens
+    write = price.cache_write or price.input
     million_fold = (
         part(fresh, price.input)
         + part(usage.cache_read_input_tokens, price.cache_read or price.input)
-        + part(usage.cache_write_input_tokens, price.cache_write or price.input)
+        + part(usage.cache_write_input_tokens - usage.cache_write_1h_input_tokens, write)
+        + part(usage.cache_write_1h_input_tokens, price.cache_write_1h or write)
         + part(usage.output_tokens, price.output)
     )
     return million_fold / 10**6 + Fraction(price.per_request)
@@ -68,6 +78,7 @@ def test_more_output_never_costs_less(price, usage, more):
         usage.output_tokens + more,
         usage.cache_read_input_tokens,
         usage.cache_write_input_tokens,
+        cache_write_1h_input_tokens=usage.cache_write_1h_input_tokens,
     )
     assert price.cost(longer) >= price.cost(usage)
 
@@ -79,6 +90,7 @@ def test_more_input_never_costs_less(price, usage, more):
         usage.output_tokens,
         usage.cache_read_input_tokens,
         usage.cache_write_input_tokens,
+        cache_write_1h_input_tokens=usage.cache_write_1h_input_tokens,
     )
     assert price.cost(longer) >= price.cost(usage)
 

@@ -81,3 +81,33 @@ def test_the_order_of_keys_does_not_count_at_any_depth():
     one = ForeignPart("openai", {"type": "audio", "audio": {"data": "x", "format": "wav"}})
     other = ForeignPart("openai", MappingProxyType({"audio": {"format": "wav", "data": "x"}, "type": "audio"}))
     assert digest([Message("user", (one,))]) == digest([Message("user", (other,))])
+
+
+@pytest.mark.parametrize("spelling", ['{"b": [1.0, null],  "a": "\\u00e4"}', '{"a":"ä","b":[1,null]}'])
+def test_how_the_arguments_of_a_tool_call_are_spelled_does_not_count(spelling):
+    usual = ToolCallPart("1", "f", '{"a": "ä", "b": [1, null]}')
+    assert digest([Message("assistant", (replace(usual, arguments=spelling),))]) == digest(
+        [Message("assistant", (usual,))]
+    )
+
+
+def test_no_arguments_are_an_empty_object():
+    one, other = (Message("assistant", (ToolCallPart("1", "f", arguments),)) for arguments in ("", "{}"))
+    assert digest([one]) == digest([other])
+
+
+@pytest.mark.parametrize("other", ['{"a": "1"}', '{"a": 2}', '{"a": 1, "b": null, "c": 1}', "[1]", "{broken", "1"])
+def test_what_the_arguments_say_does_count(other):
+    usual, different = (Message("assistant", (ToolCallPart("1", "f", said),)) for said in ('{"a": 1}', other))
+    assert digest([usual]) != digest([different])
+
+
+def test_marks_for_caches_and_nulls_in_parts_of_one_format_do_not_count():
+    def said(body):
+        return digest([Message("user", (ForeignPart("anthropic", body),))])
+
+    plain = {"type": "document", "source": {"type": "content", "content": [{"text": "x"}]}}
+    marked = {**plain, "title": None, "cache_control": {"type": "ephemeral"}}
+    marked["source"] = {"type": "content", "content": [{"text": "x", "cache_control": {"type": "ephemeral"}}]}
+    assert said(plain) == said(marked)
+    assert said(plain) != said({**plain, "title": "t"})

@@ -156,6 +156,22 @@ def test_writing_to_the_cache_for_an_hour_is_dearer():
     assert cost({"type": "ephemeral", "ttl": "1h"}) == Decimal(6)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        TextPart("x", extras={"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        ToolResultPart("a", "x", extras={"text": {"cache_control": {"type": "ephemeral", "ttl": "1h"}}}),
+        ForeignPart("anthropic", {"type": "x", "content": [{"cache_control": {"type": "ephemeral", "ttl": "1h"}}]}),
+    ],
+)
+def test_caching_for_an_hour_costs_what_the_catalogue_says_wherever_it_is_asked_for(part):
+    free = Rate(Decimal(0))
+    price = Price("test 1", Rate(Decimal(3)), free, free, Rate(Decimal("3.75")), cache_write_1h=Rate(Decimal(9)))
+    answer = Parameters(max_output_tokens=1)
+    assert most_cost(price, [Message("user", (part,))], answer, input_tokens=1_000_000) == 9
+    assert most_cost(price, HELLO, answer, input_tokens=1_000_000) == Decimal("3.75")
+
+
 @pytest.mark.parametrize(("ttl", "dollars"), [({}, "3.75"), ({"ttl": "5m"}, "3.75"), ({"ttl": "1h"}, "6")])
 def test_so_it_is_behind_a_tool_of_bedrock(ttl, dollars):
     price = Price("test 1", Rate(Decimal(3)), Rate(Decimal(0)), Rate(Decimal("0.3")), Rate(Decimal("3.75")))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 from budget_event_examples import BUDGET_EXAMPLES
+from template_event_examples import TEMPLATE_EXAMPLES
 
 from send2llm.application.context import Metadata
 from send2llm.domain.completion import Answer, Parameters, Usage
@@ -22,10 +23,12 @@ from send2llm.domain.conversation_events import (
     CompletionReceived,
     CompletionRefused,
     CompletionRequested,
+    ContextShortened,
     ConversationClosed,
     ConversationStarted,
     FeedbackGiven,
     MessageAdded,
+    Stretch,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.domain.message import (
@@ -37,6 +40,7 @@ from send2llm.domain.message import (
     ToolCallPart,
     ToolResultPart,
 )
+from send2llm.domain.prompt_template_events import TemplateUse
 from send2llm.domain.routing import Attempt, Candidate, Decision, PaidBy, PassedOver
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.event_store.codec import EventCodec
@@ -79,6 +83,29 @@ EXAMPLES = {
         MessageAdded(message=Message("user", EVERY_PART, "ann", {"weight": 1.5})),
         MessageAdded(message=Message("user", (TextPart("Hi"),))),
     ],
+    "conversation.context_shortened": [
+        ContextShortened(
+            completion_id=COMPLETION,
+            mode="summarised",
+            left_out=(Stretch(2, 5), Stretch(7, 20)),
+            tokens_before=9000,
+            tokens_after=3000,
+            token_limit=4000,
+            context_window=8192,
+            summary="They spoke of the weather.",
+            summary_conversation_id=UUID("0192e4a0-0000-7000-8000-0000000000a2"),
+            summary_completion_id=UUID("0192e4a0-0000-7000-8000-000000000002"),
+        ),
+        ContextShortened(
+            completion_id=COMPLETION,
+            mode="trimmed",
+            left_out=(Stretch(1, 2),),
+            tokens_before=9000,
+            tokens_after=3000,
+            token_limit=4000,
+            context_window=8192,
+        ),
+    ],
     "conversation.completion_requested": [
         CompletionRequested(
             completion_id=COMPLETION,
@@ -109,6 +136,7 @@ EXAMPLES = {
             paid_by=(PaidBy(UUID("0192e4a0-0000-7000-8000-0000000000b1"), "2026-11"),),
             passed_over=(PassedOver("azure", "gpt-4o", "budget_exceeded", "The call may cost 1 USD."),),
             idempotency_key="order-66",
+            template=TemplateUse("support", 3),
         ),
         CompletionRequested(
             completion_id=COMPLETION,
@@ -234,6 +262,7 @@ EXAMPLES = {
         )
     ],
     **BUDGET_EXAMPLES,
+    **TEMPLATE_EXAMPLES,
 }
 
 

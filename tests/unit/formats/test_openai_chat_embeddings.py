@@ -45,14 +45,14 @@ def vectors(*bodies: bytes) -> list[str]:
 # What is asked
 
 
-def test_each_message_is_an_input() -> None:
+def test_each_part_of_the_messages_is_an_input() -> None:
     parameters = Parameters(embedding=EmbeddingParameters(dimensions=256), extras={"user": "u"})
 
-    (written,) = write_embedding_requests("e", [text("one"), text("two ", "three")], parameters)
+    (written,) = write_embedding_requests("e", [text("one"), text("two", "three")], parameters)
 
     assert written == {
         "model": "e",
-        "input": ["one", "two three"],
+        "input": ["one", "two", "three"],
         "encoding_format": "base64",
         "dimensions": 256,
         "user": "u",

@@ -378,9 +378,9 @@ def test_extras_stay_within_their_format() -> None:
 
 
 def test_fields_of_another_format_that_matter_are_refused_by_name() -> None:
-    parameters = Parameters(format="anthropic", extras={"thinking": {"type": "enabled"}})
+    parameters = Parameters(format="anthropic", extras={"container": "c"})
 
-    with pytest.raises(RequestRejected, match="'thinking' of Anthropic's messages cannot be said in OpenAI's chat"):
+    with pytest.raises(RequestRejected, match="'container' of Anthropic's messages cannot be said in OpenAI's chat"):
         write_request("m", [Message("user", (TextPart("hi"),))], parameters)
 
 
@@ -426,6 +426,11 @@ def test_results_of_several_tools_in_one_message_become_one_message_each() -> No
             "must not be an empty list",
         ),
         (request(messages=[{"role": "user", "content": ["x"]}]), "messages.0.content.0", "must be an object"),
+        (
+            request(messages=[{"role": "user", "content": [{"type": "tokens", "tokens": [1]}]}]),
+            "messages.0.content.0.type",
+            "must not be tokens",
+        ),
         (
             request(messages=[{"role": "user", "content": [{"type": "text"}]}]),
             "messages.0.content.0.text",

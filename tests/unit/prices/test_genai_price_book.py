@@ -55,6 +55,17 @@ def test_costs_are_what_the_catalogue_calculates(usage: Usage) -> None:
     assert compared > 300
 
 
+def test_what_the_cache_keeps_for_an_hour_costs_more() -> None:
+    price = book("https://api.anthropic.com").price("mine", "claude-opus-5")
+
+    assert price is not None
+    assert price.cache_write is not None
+    assert price.cache_write_1h is not None
+    assert (price.cache_write.usd, price.cache_write_1h.usd) == (Decimal("6.25"), Decimal(10))
+    for_an_hour = Usage(1_000_000, 0, 0, 1_000_000, cache_write_1h_input_tokens=1_000_000)
+    assert price.cost(for_an_hour) == Decimal(10)
+
+
 @pytest.mark.parametrize(
     ("base_url", "model", "input_usd"),
     [
@@ -153,3 +164,17 @@ def test_invented_names_do_not_fill_the_memory() -> None:
         catalogue.price("nobody", f"model-{number}")
 
     assert len(catalogue._models) == MOST_REMEMBERED
+
+
+def test_context_windows_are_those_of_the_catalogue() -> None:
+    windows = {
+        model.id: model.context_window
+        for provider in get_snapshot().providers
+        if provider.id == "openai"
+        for model in provider.models
+        if model.context_window
+    }
+    assert len(windows) > 10
+    assert {model: book().context_window("mine", model) for model in windows} == windows
+    assert book().context_window("mine", "nobody-knows-it") is None
+    assert book("http://localhost/v1").context_window("mine", "gpt-4o") is None

@@ -23,9 +23,8 @@ def book(table: dict[str, Any] | None = None, *, free: tuple[str, ...] = ()) -> 
 
 
 def test_a_price_of_the_configuration_wins_and_is_exact() -> None:
-    price = book({"input": 0.1, "output": "0.2", "cache_read": Decimal("0.01"), "cache_write": 1}).price(
-        "acme", "some/model"
-    )
+    table = {"input": 0.1, "output": "0.2", "cache_read": Decimal("0.01"), "cache_write": 1, "cache_write_1h": 2}
+    price = book(table).price("acme", "some/model")
 
     assert price is not None
     assert price.input == Rate(Decimal("0.1"))
@@ -35,6 +34,7 @@ def test_a_price_of_the_configuration_wins_and_is_exact() -> None:
         Rate(Decimal(1)),
     )
     assert price.cost(Usage(1_000_000, 0)) == Decimal("0.1")
+    assert price.cost(Usage(1_000_000, 0, 0, 1_000_000, cache_write_1h_input_tokens=500_000)) == Decimal("1.5")
 
 
 def test_others_cost_what_the_catalogue_says() -> None:

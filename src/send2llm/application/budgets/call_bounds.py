@@ -97,13 +97,18 @@ class CallBounds:
         new = transcript.messages[transcript.stored :]
         said_tokens = self._said_tokens(transcript, family)
         input_tokens = most_input_tokens(new, parameters, family, said_tokens=said_tokens)
-        asked = output_limit(parameters)
-        limit = self._policy.output_tokens if asked is None else asked
+        limit = self._output_limit(parameters)
         if rates is None:  # it depends on the request
             cost = CostBound.of(price, transcript.messages, parameters, input_tokens)
         else:
             cost = CostBound(rates, input_tokens, parameters.choices)
         return CallBound(cost, limit, min(limit, self._policy.least_output_tokens))
+
+    def _output_limit(self, parameters: Parameters) -> int:
+        if parameters.embedding is not None:
+            return 0  # nothing is written
+        asked = output_limit(parameters)
+        return self._policy.output_tokens if asked is None else asked
 
     def _rates(self, price: Price) -> FlatRates | None:
         """The rates of a flat price, ``FREE`` for one that never costs anything; ``None`` for any other."""

@@ -15,7 +15,7 @@ PAGE = 1_000
 class Progress(Protocol):
     """Whoever wants to know how far an audit is."""
 
-    def __call__(self, position: int, head: int) -> None:
+    def __call__(self, position: int, head: int, /) -> None:
         """So many of so many positions are read."""
 
 

@@ -173,6 +173,8 @@ def _dearest(price: Price, messages: Iterable[Message], parameters: Parameters, 
     if write and _is_cached_for_long(messages, parameters):
         with localcontext(_FLOOR):
             write *= LONG_CACHE_WRITE
+        if price.cache_write_1h is not None:
+            write = max(write, _highest(price.cache_write_1h, input_tokens))
     read = ZERO if price.cache_read is None else _highest(price.cache_read, input_tokens)
     return Price(
         version=price.version,

@@ -34,6 +34,7 @@ from send2llm.domain.upper_bound.request_fields import (
     require_bounded_fields,
     require_no_stored_audio,
     require_text,
+    tokens_of,
 )
 from send2llm.domain.upper_bound.text_size import most_json_tokens, most_quoted_tokens, most_text_tokens
 
@@ -101,6 +102,9 @@ def _part_tokens(part: ContentPart, allowances: Allowances) -> int:
         case EmbeddingPart():
             return 0  # no model reads it
         case ForeignPart(body=body):
+            tokens = tokens_of(part)
+            if tokens is not None:
+                return len(tokens)
             require_text(part)
             return most_json_tokens(body)
         case _:

@@ -4,7 +4,7 @@ Fields that Send2LLM does not know are passed on to the provider, and some buy s
 faster tier. So a field is let through only when it is known to cost nothing, or to be text of the prompt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import CannotBound
@@ -17,9 +17,12 @@ FREE_FIELDS = frozenset(
         "metadata", "n", "parallel_tool_calls", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "reasoning_effort", "safety_identifier", "stop", "store", "stream_options",
         "top_logprobs", "user", "verbosity",
+        # OpenAI's responses
+        "client_metadata", "include", "max_tool_calls", "previous_response_id", "truncation",
         # Anthropic, OpenRouter, Mistral, Groq, DeepSeek
         "cache_control", "enable_thinking", "include_reasoning", "prompt_logprobs", "random_seed", "reasoning",
         "reasoning_format", "stop_sequences", "thinking", "top_k", "top_prompt_logprobs", "usage",
+        "anthropic-beta", "anthropic-version", "diagnostics",
         # Cohere
         "citation_options", "safety_mode", "strict_tools",
         # Bedrock
@@ -42,26 +45,36 @@ the most it can be."""
 
 PROMPT_FIELDS = frozenset(
     {
-        "chat_template_kwargs", "documents", "functions",
+        "chat_template_kwargs", "documents", "functions", "x-anthropic-billing-header",
         "generationConfig.responseJsonSchema", "generationConfig.responseSchema",  # Gemini
     }
 )  # fmt: skip
 """Fields whose content a template may write into the prompt."""
 
+
+def _is_usual_tier(value: object) -> bool:
+    """Gemini's tier is a word, Bedrock's an object."""
+    tier = value.get("type") if isinstance(value, Mapping) else value
+    return isinstance(tier, str) and tier.lower() in ("default", "flex", "standard")
+
+
 _FREE_VALUES: Mapping[str, Callable[[object], bool]] = {
     "service_tier": lambda value: value in ("auto", "default", "flex", "standard_only"),
+    "serviceTier": _is_usual_tier,
     "performanceConfig": lambda value: value == {"latency": "standard"},
     "modalities": lambda value: value == ["text"],
+    "speed": lambda value: value == "standard",
+    # What it clears makes a prompt shorter; what it compacts is written by the model, and paid for.
+    "context_management": lambda value: "compact" not in str(value),
+    "text": lambda value: isinstance(value, Mapping) and value.keys() <= {"verbosity"},
     "generationConfig.responseModalities": lambda value: value == ["TEXT"],  # Gemini, as are the following
     "generationConfig.responseMimeType": lambda value: value in ("text/plain", "text/x.enum", "application/json"),
-    "serviceTier": lambda value: (
-        value in ({"type": "default"}, {"type": "flex"})  # Bedrock
-        or (isinstance(value, str) and value.lower() in ("standard", "flex"))
-    ),
 }
 """Fields that cost nothing with some values: prices are for the standard tier, and for text."""
 
-TEXT_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "input_text", "output_text"})
+TEXT_PARTS = frozenset(
+    {"thinking", "redacted_thinking", "reasoning", "input_text", "output_text", "search_result", "tool_reference"}
+)
 """Types of foreign parts which are text and nothing else; an encrypted thought is longer than the thought."""
 
 _FUNCTION_TOOLS = frozenset({"function", "custom"})
@@ -89,6 +102,14 @@ def require_bounded_fields(parameters: Parameters, free_fields: frozenset[str]) 
             )
 
 
+def tokens_of(part: ForeignPart) -> Sequence[object] | None:
+    """The tokens of a text that was sent in their shape, as embeddings may be; ``None`` for any other part."""
+    if part.format != "openai" or part.body.get("type") != "tokens":
+        return None
+    tokens = part.body.get("tokens")
+    return tokens if isinstance(tokens, list | tuple) else None
+
+
 def require_text(part: ForeignPart) -> None:
     """Raise ``CannotBound`` for a part that is not text: its tokens, or their price, are not known."""
     kind = part.body.get("type")
@@ -113,4 +134,13 @@ def require_no_stored_audio(extras: JsonObject) -> None:
 def is_cached_for_long(extras: JsonObject) -> bool:
     """Whether ``cache_control``, or Bedrock's ``cachePoint``, asks for more than the usual five minutes."""
     control = extras.get("cache_control") or extras.get("cachePoint")
-    return isinstance(control, Mapping) and control.get("ttl", "5m") != "5m"
+    if isinstance(control, Mapping) and control.get("ttl", "5m") != "5m":
+        return True
+    return any(map(_holds_long_caching, extras.values()))
+
+
+def _holds_long_caching(value: object) -> bool:
+    """Whether it is asked for further inside, as in the blocks of a document."""
+    if isinstance(value, Mapping):
+        return is_cached_for_long(value)
+    return isinstance(value, list) and any(map(_holds_long_caching, value))

@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from send2llm.infrastructure.event_store.append_function import AppendFunction
 from send2llm.infrastructure.event_store.budget_appends import CHANGE_TOPICS
+from send2llm.infrastructure.event_store.template_appends import TEMPLATE_TOPICS
 
 HEADS_TABLE = "conversation_heads"
 
@@ -28,7 +29,7 @@ CREATE INDEX IF NOT EXISTS {digest_index} ON {heads} (digest, notification_id DE
 _CREATE_INDEX = """
 CREATE INDEX IF NOT EXISTS {index} ON {events} (notification_id) WHERE topic IN ({topics})
 """
-# Which budgets there are is asked every second, and their events are few among many.
+# Which budgets there are is asked every second, and their events are few among many; so are those of templates.
 
 _CREATE_REFUSAL = """
 CREATE OR REPLACE FUNCTION {refusal}() RETURNS trigger LANGUAGE plpgsql AS {body};
@@ -49,7 +50,8 @@ END
 
 _FIND = """
 SELECT to_regclass({events}) IS NOT NULL
-   AND to_regclass({index}) IS NOT NULL
+   AND to_regclass({budgets_index}) IS NOT NULL
+   AND to_regclass({templates_index}) IS NOT NULL
    AND to_regclass({heads}) IS NOT NULL
    AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure({function}) AND prosrc = {function_body})
    AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure({refusal}) AND prosrc = {refusal_body})
@@ -97,7 +99,8 @@ class EventStoreSchema:
         cursor.execute(
             SQL(_FIND).format(
                 events=Literal(self._events.as_string()),
-                index=Literal(Identifier(self.schema, self._budgets_index_name).as_string()),
+                budgets_index=Literal(Identifier(self.schema, self._budgets_index_name).as_string()),
+                templates_index=Literal(Identifier(self.schema, self._templates_index_name).as_string()),
                 heads=Literal(self._heads.as_string()),
                 function=Literal(self.append_function.signature.as_string()),
                 function_body=Literal(self.append_function.body.as_string()),
@@ -119,10 +122,14 @@ class EventStoreSchema:
 
     def _own_statements(self) -> Sequence[Composed]:
         return (
-            SQL(_CREATE_INDEX).format(
-                index=Identifier(self._budgets_index_name),
-                events=self._events,
-                topics=SQL(", ").join(map(Literal, CHANGE_TOPICS)),
+            *(
+                SQL(_CREATE_INDEX).format(
+                    index=Identifier(name), events=self._events, topics=SQL(", ").join(map(Literal, topics))
+                )
+                for name, topics in (
+                    (self._budgets_index_name, CHANGE_TOPICS),
+                    (self._templates_index_name, TEMPLATE_TOPICS),
+                )
             ),
             SQL(_CREATE_HEADS).format(heads=self._heads, digest_index=Identifier(f"{self.heads_table}_digest_idx")),
             self.append_function.create_statement,
@@ -149,6 +156,10 @@ class EventStoreSchema:
     @property
     def _budgets_index_name(self) -> str:
         return f"{self.events_table}_budgets_idx"
+
+    @property
+    def _templates_index_name(self) -> str:
+        return f"{self.events_table}_templates_idx"
 
     @property
     def _trigger_name(self) -> str:

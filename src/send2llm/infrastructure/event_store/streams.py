@@ -8,6 +8,7 @@ _IDEMPOTENCY = "idempotency-"
 _BUDGET_PLAN = "budget-plan-"
 _BUDGET = "budget-"
 _ALLOWANCE = "allowance-"
+_TEMPLATE = "template-"
 _UUID_LENGTH = 36
 _DIGEST_SIZE = 16
 
@@ -59,6 +60,16 @@ def allowance_of(stream: str) -> UUID:
     if not stream.startswith(_ALLOWANCE):
         raise ValueError(f"{stream!r} is not the stream of an allowance.")
     return UUID(stream.removeprefix(_ALLOWANCE))
+
+
+def template_stream(name: str) -> str:
+    """The stream of a prompt template."""
+    return f"{_TEMPLATE}{name}"
+
+
+def template_of(stream: str) -> str:
+    """The name of the prompt template whose stream it is."""
+    return stream.removeprefix(_TEMPLATE)
 
 
 class BudgetStreams:

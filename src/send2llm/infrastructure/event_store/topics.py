@@ -22,6 +22,7 @@ from send2llm.domain.conversation_events import (
     CompletionReceived,
     CompletionRefused,
     CompletionRequested,
+    ContextShortened,
     ConversationClosed,
     ConversationStarted,
     FeedbackGiven,
@@ -29,6 +30,7 @@ from send2llm.domain.conversation_events import (
 )
 from send2llm.domain.errors import Send2LLMError
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
+from send2llm.domain.prompt_template_events import TemplateRetired, TemplateVersionAdded
 from send2llm.domain.provider_budget_events import (
     AllowanceGranted,
     AllowanceLapsed,
@@ -107,7 +109,9 @@ class EventRegistry:
         registry = cls()
         registry.register("conversation.started", ConversationStarted)
         registry.register("conversation.message_added", MessageAdded)
-        registry.register("conversation.completion_requested", CompletionRequested)
+        registry.register("conversation.context_shortened", ContextShortened)
+        registry.upcast("conversation.completion_requested", 1, lambda data: data)
+        registry.register("conversation.completion_requested", CompletionRequested, version=2)
         registry.register("conversation.attempt_failed", AttemptFailed)
         registry.register("conversation.completion_received", CompletionReceived)
         registry.register("conversation.completion_failed", CompletionFailed)
@@ -132,6 +136,8 @@ class EventRegistry:
         registry.register("budget.period_closed", PeriodClosed)
         registry.register("allowance.hold_taken", HoldTaken)
         registry.register("allowance.closed", AllowanceClosed)
+        registry.register("template.version_added", TemplateVersionAdded)
+        registry.register("template.retired", TemplateRetired)
         return registry
 
     def register(self, topic: str, event_class: type, version: int = 1) -> None:

@@ -46,7 +46,8 @@ class AnswerFacts:
 class ShownError:
     """An error, ready to be shown: ``type`` and ``code`` are short stable names, ``param`` the field at fault.
 
-    ``details`` are further facts for programs, such as the numbers of a budget.
+    ``details`` are further facts for programs, such as the numbers of a budget; ``request_id`` is what the service's
+    log calls the request.
     """
 
     status: int
@@ -55,6 +56,7 @@ class ShownError:
     message: str
     param: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str | None = None
 
 
 class StreamWriter(Protocol):

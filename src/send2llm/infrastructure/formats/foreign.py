@@ -5,7 +5,8 @@ name of their format. A provider of that format gets them back. For one of anoth
 say nothing about the answer (who asks, what to log, how to cache); else the call is refused before it is made.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import RequestRejected
@@ -35,6 +36,23 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "service_tier", "store", "user", "verbosity",
         }
     ),
+    "anthropic": frozenset(
+        {
+            "max_tokens", "thinking",  # spellings of what is known
+            "anthropic-beta", "anthropic-version", "x-anthropic-billing-header",  # for Anthropic itself
+            "cache_control", "diagnostics", "metadata", "service_tier",
+            "context_management",  # what the model need not read again; one that does loses nothing
+        }
+    ),
+    "responses": frozenset(
+        {
+            "max_tool_calls",  # of tools that the provider runs, and those are refused
+            "truncation",  # what is too long is an error then
+            "client_metadata", "metadata", "previous_response_id", "prompt_cache_key", "prompt_cache_options",
+            "prompt_cache_retention", "safety_identifier", "service_tier", "store", "stream_options", "user",
+        }
+    ),
+    "gemini": frozenset({"labels", "serviceTier", "store"}),
     "cohere": frozenset({"priority"}),
     "ollama": frozenset({"keep_alive"}),
     "bedrock": frozenset(
@@ -43,18 +61,27 @@ HARMLESS: Mapping[str, frozenset[str]] = {
             "serviceTier",
         }
     ),
-    "gemini": frozenset({"labels", "serviceTier", "store"}),
 }  # fmt: skip
 """Fields of requests, by format, without which another format says the same."""
+
+HARMLESS_VALUES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "responses": {
+        # Of the things that can be included in an answer, only one is of answers to plain questions.
+        "include": lambda value: "message.output_text.logprobs" not in value,
+        "reasoning": lambda value: value.keys() <= {"summary", "generate_summary"},
+        "text": lambda value: value.keys() <= {"verbosity"},
+    },
+}
+"""The same of fields with some values."""
 
 
 def refuse_foreign_fields(parameters: Parameters, target: str) -> None:
     """Raise ``RequestRejected`` for a field that a provider of the format ``target`` would never get to know."""
     if not parameters.extras or parameters.format == target:
         return
-    harmless = HARMLESS.get(parameters.format, frozenset())
-    for name in parameters.extras:
-        if name not in harmless:
+    harmless, values = HARMLESS.get(parameters.format, frozenset()), HARMLESS_VALUES.get(parameters.format, {})
+    for name, value in parameters.extras.items():
+        if name not in harmless and not (name in values and values[name](value)):
             raise cannot_say(name, target, source=parameters.format)
 
 

@@ -39,14 +39,23 @@ class GenaiPriceBook:
 
     def price(self, provider: str, model: str) -> Price | None:
         """The price in force now, ``None`` when the catalogue does not know this very model."""
+        known = self._known(provider, model)
+        return None if known is None else self._now(known)
+
+    def context_window(self, provider: str, model: str) -> int | None:
+        """How many tokens the model can read and write in one call; ``None`` when the catalogue does not know it."""
+        known = self._known(provider, model)
+        return None if known is None else known.context_window
+
+    def _known(self, provider: str, model: str) -> types.ModelInfo | None:
         key = (provider, model)
         try:
-            known = self._models[key]
+            return self._models[key]
         except KeyError:
-            known = self._find(provider, model)
+            found = self._find(provider, model)
             if len(self._models) < MOST_REMEMBERED:
-                self._models[key] = known
-        return None if known is None else self._now(known)
+                self._models[key] = found
+            return found
 
     def _find(self, provider: str, model: str) -> types.ModelInfo | None:
         entry = self._providers.get(provider)
@@ -93,6 +102,7 @@ def _price(prices: types.ModelPrice, *, free: bool) -> Price | None:
         cache_read=None if prices.cache_read_mtok is None else _rate(prices.cache_read_mtok),
         cache_write=None if prices.cache_write_mtok is None else _rate(prices.cache_write_mtok),
         per_request=per_thousand_requests / 1000 if isinstance(per_thousand_requests, Decimal) else ZERO,
+        cache_write_1h=None if prices.cache_write_1h_mtok is None else _rate(prices.cache_write_1h_mtok),
     )
 
 

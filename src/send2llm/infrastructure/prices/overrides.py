@@ -13,15 +13,16 @@ Amount = Decimal | str | int | float
 FREE = Price(version="free", input=Rate(ZERO), output=Rate(ZERO))
 """The price of what runs on one's own machine."""
 
-_FIELDS = ("input", "output", "cache_read", "cache_write", "per_request")
+_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "per_request")
 
 
 class OverridePriceBook:
     """A ``PriceBook`` that asks the configuration first, and ``otherwise`` another.
 
     ``prices`` has US dollars for a million tokens by ``provider/model``: ``input``, ``output`` and, if they differ
-    from the input, ``cache_read`` and ``cache_write``; ``per_request`` is added to each call. The version of such a
-    price is made of its numbers, so that events which name the same version were charged by the same price.
+    from the input, ``cache_read``, ``cache_write`` and ``cache_write_1h``; ``per_request`` is added to each call.
+    The version of such a price is made of its numbers, so that events which name the same version were charged by the
+    same price.
     Providers in ``free`` cost nothing, whatever the model.
     """
 
@@ -69,6 +70,7 @@ def _price(name: str, table: Mapping[str, Amount | None]) -> Price:
         cache_read=rates.get("cache_read"),
         cache_write=rates.get("cache_write"),
         per_request=amounts.get("per_request", ZERO),
+        cache_write_1h=rates.get("cache_write_1h"),
     )
 
 

@@ -129,6 +129,15 @@ class CountingDialect(Protocol):
 
 
 @runtime_checkable
+class PagedModelsDialect(Protocol):
+    """How it wants to be asked for the rest of a list of models that comes in pages."""
+
+    def next_models(self, body: bytes) -> WireRequest | None:
+        """The request for the page behind the one in ``body``; ``None`` if that is the last."""
+        ...
+
+
+@runtime_checkable
 class ErrorDialect(Protocol):
     """Error codes of its own, beside those that are known of all providers."""
 

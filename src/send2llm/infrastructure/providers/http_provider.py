@@ -21,6 +21,7 @@ from send2llm.infrastructure.providers.dialect import (
     Dialect,
     EmbeddingDialect,
     ErrorDialect,
+    PagedModelsDialect,
     ReportedError,
     Signer,
     WireRequest,
@@ -33,6 +34,9 @@ from send2llm.infrastructure.providers.streams import batches_of
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for name look-up, TCP and TLS. The other timeouts belong to the application."""
+
+MOST_PAGES = 100
+"""Pages of a list of models that are asked for; a server that always has one more shall not be asked for ever."""
 
 LARGEST_REPLY = 64 * 1024 * 1024
 """Bytes, unpacked: more than any answer, pictures included, and less than would harm the service."""
@@ -146,9 +150,21 @@ class HttpProvider:
     async def models(self) -> Sequence[str]:
         """The models that it offers now."""
         try:
-            return self._dialect.read_models(await self._ask(self._dialect.list_models()))
+            return await self._models()
         except ProviderError as error:
             raise self._named(error) from error.__cause__
+
+    async def _models(self) -> Sequence[str]:
+        dialect = self._dialect
+        request: WireRequest | None = dialect.list_models()
+        models: list[str] = []
+        for _ in range(MOST_PAGES):
+            if request is None:
+                break
+            body = await self._ask(request)
+            models += dialect.read_models(body)
+            request = dialect.next_models(body) if isinstance(dialect, PagedModelsDialect) else None
+        return models
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -11,7 +11,7 @@ from send2llm.domain.errors import MalformedReply
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.infrastructure.providers.capabilities import Capabilities
 from send2llm.infrastructure.providers.configuration import ProviderConfig
-from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
+from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, StreamReader, WireRequest
 from send2llm.infrastructure.providers.sse import EventSplitter
 
 END_MARK = b"[DONE]"
@@ -70,7 +70,7 @@ class OpenAIChatDialect:
         """Server-sent events."""
         return EventSplitter()
 
-    def reader(self) -> "ChunkReader":
+    def reader(self) -> StreamReader:
         """For one stream of chunks."""
         return ChunkReader()
 

@@ -18,6 +18,13 @@ PRESETS: Mapping[str, Preset] = {
         "https://platform.openai.com/docs/api-reference",
         models_begin_with=("gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-"),
     ),
+    "anthropic": Preset(
+        "anthropic",
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        "https://platform.claude.com/docs/en/api/overview",
+        models_begin_with=("claude-",),
+    ),
     "azure": Preset(
         "azure",
         key_variable="AZURE_OPENAI_API_KEY",

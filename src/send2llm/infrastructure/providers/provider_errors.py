@@ -43,6 +43,7 @@ _BY_CODE: Mapping[str, Kind] = {
     "model_not_found": ModelNotAvailable,
     "engine_overloaded_error": Overloaded,  # Moonshot sends it with 429
     "overloaded_error": Overloaded,
+    "billing_error": QuotaExhausted,  # Anthropic
 }
 
 _BY_WORDS: Sequence[tuple[re.Pattern[str], Kind]] = tuple(
@@ -52,20 +53,23 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], Kind]] = tuple(
             (
                 r"maximum context length|maximum model length|max(imum)? prompt length|context (size|window|length)"
                 r"|prompt is too long|input token count .{0,40}exceeds|context the overflows|max_new_tokens. must be"
-                r"|`inputs` must have less than|reduce the length of the (messages|prompt)|too large for model with"
-                r"|input is too long|too many tokens"
+                r"|exceed context limit|`inputs` must have less than|reduce the length of the (messages|prompt)"
+                r"|too large for model with|input is too long|too many tokens"
             ),
             ContextLengthExceeded,
         ),
         (
             (
                 r"content management policy|content policy|flagged (by|for)|requires moderation|safety system"
-                r"|inappropriate content"
+                r"|inappropriate content|content filtering policy"
             ),
             ContentFiltered,
         ),
         (r"api key not valid|invalid api key|incorrect api key", AuthenticationFailed),
-        (r"insufficient (balance|credits|funds)|credit balance is too low", QuotaExhausted),
+        (
+            r"insufficient (balance|credits|funds)|credit balance is too low|specified (API )?usage limits",
+            QuotaExhausted,
+        ),
         (
             (
                 r"not a valid model|model.{0,80}(not exist|not found|not supported)|invalid model\b|no such model"
@@ -104,6 +108,8 @@ _BY_TYPE: Mapping[str, int] = {
     "badrequesterror": 400,  # vLLM
     "permission_error": 403,
     "not_found_error": 404,
+    "request_too_large": 413,
+    "timeout_error": 504,
 }
 """What an error inside a reply with status 200 would have had as its status."""
 

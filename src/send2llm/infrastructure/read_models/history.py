@@ -15,6 +15,7 @@ TOPICS = frozenset(
     {
         "conversation.started",
         "conversation.message_added",
+        "conversation.context_shortened",
         "conversation.completion_requested",
         "conversation.attempt_failed",
         "conversation.completion_received",

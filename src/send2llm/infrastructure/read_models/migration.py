@@ -14,6 +14,7 @@ from eventsourcing.postgres import PostgresDatastore
 from sqlalchemy import Connection, MetaData, NullPool, create_engine, text
 
 from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
+from send2llm.infrastructure.log_seals import tables as seal_tables
 from send2llm.infrastructure.postgres.advisory_locks import advisory_key
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.projections import checkpoints
@@ -22,7 +23,12 @@ from send2llm.infrastructure.read_models import cost_ledger_tables, history_tabl
 SCRIPTS = "send2llm.infrastructure.read_models:migrations"
 VERSION_TABLE = "send2llm_schema"
 
-METADATA: Sequence[MetaData] = (checkpoints.metadata, history_tables.metadata, cost_ledger_tables.metadata)
+METADATA: Sequence[MetaData] = (
+    checkpoints.metadata,
+    history_tables.metadata,
+    cost_ledger_tables.metadata,
+    seal_tables.metadata,
+)
 """All tables that migrations make."""
 
 log = structlog.get_logger(__name__)

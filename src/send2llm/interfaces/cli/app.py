@@ -23,6 +23,7 @@ COMMANDS = MappingProxyType(
         "send": ("send:send", TALK),
         "feedback": ("feedback:feedback", TALK),
         "close": ("close:close", TALK),
+        "templates": ("templates:app", TALK),
         "history": ("history:history", LOOK),
         "events": ("events:events", LOOK),
         "budget": ("budget:app", LOOK),

@@ -1,13 +1,16 @@
-"""``send2llm audit``: whether the books agree."""
+"""``send2llm audit``: whether the books agree, and whether the log is what was sealed."""
 
+import json
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from send2llm.interfaces.cli.connecting import connect
+from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
-from send2llm.interfaces.cli.output import console, count, note, show_table, usd, warn, write_json
+from send2llm.interfaces.cli.output import console, count, local_time, note, show_table, usd, warn, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 NUMBERS = ("holds", "settled", "lent", "spent", "held", "known later")
 
-app = typer.Typer(help="Check that the books agree.", no_args_is_help=True)
+app = typer.Typer(help="Check that the books agree, and that the log is what was sealed.", no_args_is_help=True)
 
 
 @app.command("money")
@@ -34,13 +37,88 @@ def money(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
         raise typer.Exit(1)
 
 
+@app.command("verify")
+def verify(
+    *,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="A public key that may have sealed; several are possible.")
+    ] = None,
+    kept: Annotated[
+        Path | None, typer.Option("--kept", help="Seals that were kept elsewhere, as `audit seals --json` prints them.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Verify that no event was changed, inserted, removed, or cut off at the end.
+
+    Exits with 1, and names the first position at fault, when one was. Without --key any signature that is right is
+    taken, which shows damage but no forgery.
+    """
+    body = {"public_keys": key or [], "kept": _kept(kept)}
+    with connect(url) as client:
+        found = _followed(client, "/api/audit/log", "Verifying", body)
+    if as_json:
+        write_json(found)
+    elif found["intact"]:
+        note(
+            f"The log is intact: {count(found['events'])} events under {count(found['seals'])} seals; "
+            f"{count(found['unsealed'])} are not sealed yet."
+        )
+    else:
+        warn(f"{found['fault']} Seal {found['seal']}, position {found['position']}.")
+    if not found["intact"]:
+        raise typer.Exit(1)
+
+
+@app.command("seals")
+def seals(
+    *,
+    last: Annotated[int | None, typer.Option("--last", min=1, help="Only the last so many.")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List the seals of the log; with --json as they are to be kept elsewhere."""
+    with connect(url) as client:
+        found = client.get("/api/audit/seals")["data"]
+    if last is not None:
+        found = found[-last:]
+    if as_json:
+        write_json({"data": [{field: value for field, value in seal.items() if field != "links"} for seal in found]})
+        return
+    rows = [
+        (
+            count(seal["number"]),
+            f"{count(seal['first_position'])} - {count(seal['last_position'])}",
+            count(seal["events"]),
+            local_time(seal["sealed_at"]),
+            seal["public_key"],
+        )
+        for seal in found
+    ]
+    show_table(("seal", "positions", "events", "sealed at", "public key"), rows, flexible="public key", right=("seal",))
+
+
+def _kept(path: Path | None) -> list[Any]:
+    if path is None:
+        return []
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"{path} cannot be read as JSON ({type(error).__name__}); name another file.") from None
+    return list(document["data"]) if isinstance(document, dict) and "data" in document else [document]
+
+
 def _audited(client: "ServiceClient") -> dict[str, Any]:
+    return _followed(client, "/api/audit/money", "Reading events")
+
+
+def _followed(client: "ServiceClient", path: str, doing: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """The result, with a progress bar on the way."""
     from rich.progress import Progress
 
     with Progress(console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task("Reading events")
-        for name, told in client.stream("/api/audit/money"):
+        task = progress.add_task(doing)
+        for name, told in client.stream(path, body):
             if name == "done":
                 return told
             progress.update(task, completed=told["position"], total=told["head"])

@@ -51,6 +51,10 @@ class ServiceClient:
         """Send a command and return the reply, empty when there is none."""
         return self._ask("POST", path, json=body)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> JsonDocument:
+        """Set something and return it."""
+        return self._ask("PUT", path, json=body)
+
     def patch(self, path: str, body: Mapping[str, Any]) -> JsonDocument:
         """Change something and return it."""
         return self._ask("PATCH", path, json=body)

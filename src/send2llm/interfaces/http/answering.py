@@ -85,7 +85,7 @@ class AnswerEndpoint:
         else:
             call = answer.call
             headers = stream_headers(call, elapsed - call.upstream)
-            pieces = _events(answer, self.format.writer(_facts(call), request))
+            pieces = _events(answer, self.format.writer(_facts(call), request), call.context.correlation_id)
         await send_pieces(send, [EVENT_STREAM, *NO_BUFFERING, *headers], pieces)
 
 
@@ -130,7 +130,7 @@ async def _whole(reply: Reply, writer: StreamWriter) -> AsyncGenerator[bytes]:
     yield writer.begin() + writer.write(deltas_of(reply.completion)) + writer.end()
 
 
-async def _events(answer: AnswerStream, writer: StreamWriter) -> AsyncGenerator[bytes]:
+async def _events(answer: AnswerStream, writer: StreamWriter, request_id: UUID) -> AsyncGenerator[bytes]:
     """The stream as the client gets it; an error in the middle becomes the format's error event, and no end."""
     try:
         beginning = writer.begin()
@@ -147,4 +147,4 @@ async def _events(answer: AnswerStream, writer: StreamWriter) -> AsyncGenerator[
     except Exception as error:  # the status is out: whatever it was must be said in the stream
         if not isinstance(error, Send2LLMError):
             logger.exception("stream_failed")
-        yield writer.error(ErrorView.of(error).shown)
+        yield writer.error(ErrorView.of(error).shown(request_id))

@@ -13,10 +13,22 @@ from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
 from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.infrastructure.formats.installed import installed_formats
-from send2llm.interfaces.http import audit, budgets, conversations, costs, health, models, operations, projections
+from send2llm.interfaces.http import (
+    audit,
+    budgets,
+    conversations,
+    costs,
+    health,
+    models,
+    operations,
+    projections,
+    responses,
+    templates,
+    token_counts,
+)
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
-from send2llm.interfaces.http.front import Front
+from send2llm.interfaces.http.front import CONTEXT, OPENAI_PATHS, Endpoint, Front, speaks_anthropic
 from send2llm.interfaces.http.openapi import describe_hot_routes
 
 
@@ -60,18 +72,22 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, conversations, budgets, costs, audit, operations, projections):
+    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
         app.include_router(routes.router)
-    describe_hot_routes(app, formats)
+    describe_hot_routes(app, formats, token_counts.DESCRIBED)
 
 
-def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, AnswerEndpoint]:
-    """The endpoints that answer, by path."""
-    return {
+def _endpoints(service: Service, formats: Iterable[CallerFormat]) -> dict[str, Endpoint]:
+    """The endpoints that answer, and the one that counts, by path."""
+    endpoints: dict[str, Endpoint] = {
         path: AnswerEndpoint(format_, service.sender, service.settings.max_body_bytes, service.metrics.call_in_flight)
         for format_ in formats
         for path in format_.paths
     }
+    endpoints[token_counts.PATH] = token_counts.CountTokensEndpoint(
+        service.token_counts, service.settings.max_body_bytes
+    )
+    return endpoints
 
 
 _ADVICE = {
@@ -84,7 +100,10 @@ _ADVICE = {
 async def _show_error(request: Request, error: Exception) -> Response:
     view = _view(error)
     headers = {name.decode(): value.decode() for name, value in view.headers}
-    if request.url.path.startswith(("/v1", "/models")):
+    if request.url.path.startswith("/v1") and speaks_anthropic(request.scope):
+        body = view.anthropic(request.scope[CONTEXT].correlation_id)
+        return Response(body, view.status, headers, "application/json")
+    if request.url.path.startswith(OPENAI_PATHS):
         return Response(view.openai(), view.status, headers, "application/json")
     return Response(view.problem(), view.status, headers, "application/problem+json")
 

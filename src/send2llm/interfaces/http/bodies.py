@@ -1,7 +1,7 @@
 """The bodies that Send2LLM's own API takes."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
 from send2llm.domain.budget_period import PeriodKind
 from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
 from send2llm.domain.budget_scope import LONGEST_NAME, BudgetScope
+from send2llm.domain.prompt_template_events import VariableType
 from send2llm.interfaces.http.numbers import Percent, Score, Usd
 
 
@@ -28,6 +29,14 @@ class StartConversation(_Body):
 
     id: UUID | None = None
     labels: dict[str, str] = Field(default={}, max_length=64)
+
+
+class UsePrompt(_Body):
+    """Put the messages of a prompt template before those that are sent."""
+
+    id: str
+    version: str | int | None = None
+    variables: dict[str, str | bool | int | float] | None = None
 
 
 class SendMessages(_Body):
@@ -50,6 +59,7 @@ class SendMessages(_Body):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    prompt: UsePrompt | None = None
     stream: bool = False
 
     @model_validator(mode="after")
@@ -149,5 +159,36 @@ class RetireBudget(_Body):
     reason: str = Field(default="", max_length=1_000)
 
 
+class PromptMessage(_Body):
+    """A message of a template; ``{{name}}`` is the place of a variable."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str = Field(max_length=1_000_000)
+
+
+class SetTemplate(_Body):
+    """A version of a prompt template; variables that are not listed are texts."""
+
+    messages: list[PromptMessage]
+    variables: dict[str, VariableType] = {}
+
+
+class RetireTemplate(_Body):
+    """Let no request use the template any more."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
 Moment = int | datetime
 """A version of a conversation, or a time."""
+
+
+class VerifyLog(_Body):
+    """Whom to trust, and what was kept elsewhere.
+
+    ``public_keys`` are those that may have sealed, in hexadecimal or base64; ``kept`` are seals as ``/api/audit/seals``
+    gives them.
+    """
+
+    public_keys: list[str] = Field(default=[], max_length=100)
+    kept: list[dict[str, Any]] = Field(default=[], max_length=1000)

@@ -64,6 +64,35 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         },
         "additionalProperties": False,
     },
+    "AnthropicError": {
+        "type": "object",
+        "description": "An error in Anthropic's shape. Programs may rely on `error_code`.",
+        "required": ["type", "error", "request_id"],
+        "properties": {
+            "type": {"type": "string", "const": "error"},
+            "error": {
+                "type": "object",
+                "required": ["type", "message", "details"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "message": {"type": "string"},
+                    "details": {
+                        "type": "object",
+                        "required": ["error_code"],
+                        "properties": {
+                            "error_code": {"type": "string"},
+                            "param": {"type": "string"},
+                            "budget": _NUMBERS,
+                        },
+                        "additionalProperties": False,
+                    },
+                },
+                "additionalProperties": False,
+            },
+            "request_id": {"type": "string"},
+        },
+        "additionalProperties": False,
+    },
 }
 """What the responses below refer to, among the document's components."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
+from uuid import UUID
 
 import orjson
 
@@ -30,6 +31,7 @@ from send2llm.domain.errors import (
     UnknownModel,
 )
 from send2llm.domain.shortfall import Shortfall
+from send2llm.infrastructure.formats.anthropic.errors import write_error as write_anthropic_error
 from send2llm.infrastructure.formats.caller_format import ShownError
 from send2llm.infrastructure.formats.openai_errors import write_error
 
@@ -102,15 +104,19 @@ class ErrorView:
                 return cls(status, type_, code, str(error), param, _headers(error), _budget(error))
         return cls(500, "server_error", "internal_error", UNEXPECTED, None, ())
 
-    @property
-    def shown(self) -> ShownError:
+    def shown(self, request_id: UUID | None = None) -> ShownError:
         """The same for a format to write."""
         details = {} if self.budget is None else {"budget": self.budget}
-        return ShownError(self.status, self.type, self.code, self.message, self.param, details)
+        named = None if request_id is None else str(request_id)
+        return ShownError(self.status, self.type, self.code, self.message, self.param, details, named)
 
     def openai(self) -> bytes:
         """The body in OpenAI's shape."""
-        return write_error(self.shown)
+        return write_error(self.shown())
+
+    def anthropic(self, request_id: UUID) -> bytes:
+        """The body in Anthropic's shape."""
+        return write_anthropic_error(self.shown(request_id))
 
     def problem(self) -> bytes:
         """The body as an RFC 9457 problem (``application/problem+json``)."""

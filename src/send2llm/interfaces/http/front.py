@@ -33,6 +33,9 @@ from send2llm.interfaces.http.errors import ErrorView, Unauthorized
 logger = structlog.get_logger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPENAI_PATHS = ("/v1", "/models", "/responses")
+"""The beginnings of paths whose errors are in OpenAI's shape."""
+
 CONTEXT = "send2llm.context"
 """Where a request's ``Context`` is found in its ASGI scope."""
 
@@ -99,13 +102,14 @@ class Front:
         except (CallerLeft, ClientDisconnected):
             answer.status = answer.status or 499
         except Exception as error:  # noqa: BLE001 - the last place where anything can still be answered
-            await self._answer_error(error, path, answer)
+            await self._answer_error(error, scope, answer)
         finally:
             route = path if path in self._hot else getattr(scope.get("route"), "path", None)
             self._observer.request_ended(scope["method"], route, answer.status)
             structlog.contextvars.unbind_contextvars("correlation_id")
 
-    async def _answer_error(self, error: Exception, path: str, answer: "_Answer") -> None:
+    async def _answer_error(self, error: Exception, scope: Scope, answer: "_Answer") -> None:
+        path: str = scope["path"]
         if not isinstance(error, Send2LLMError):
             logger.error("request_failed", path=path, exc_info=error)
         if answer.complete:
@@ -116,11 +120,15 @@ class Front:
         if view.status == 401:
             logger.warning("unauthorized", path=path)
         endpoint = self._hot.get(path)
-        if endpoint is not None or path.startswith("/v1"):
-            body = view.openai() if endpoint is None else endpoint.format.error(view.shown)
-            await send_answer(answer, view.status, [JSON, *view.headers], body)
+        request_id = scope[CONTEXT].correlation_id
+        if endpoint is not None:
+            body = endpoint.format.error(view.shown(request_id))
+        elif path.startswith(OPENAI_PATHS):
+            body = view.anthropic(request_id) if speaks_anthropic(scope) else view.openai()
         else:
             await send_answer(answer, view.status, [PROBLEM, *view.headers], view.problem())
+            return
+        await send_answer(answer, view.status, [JSON, *view.headers], body)
 
     def _context(self, headers: Mapping[bytes, bytes]) -> Context:
         return Context(
@@ -138,13 +146,23 @@ class Front:
             raise Unauthorized("The key is not the one that this service was started with (SEND2LLM_API_KEY).")
 
 
+def speaks_anthropic(scope: Scope) -> bool:
+    """Whether a request to a path that several formats share comes from one of Anthropic's clients."""
+    return any(name == b"anthropic-version" for name, _ in scope["headers"])
+
+
 class _Answer:
     """The server's ``send``, which remembers the status and names the request in every answer."""
 
     def __init__(self, send: Send, correlation_id: UUID) -> None:
         self._send = send
         name = str(correlation_id).encode()
-        self._names: Headers = [(b"x-send2llm-request-id", name), (b"x-request-id", name)]
+        # The last two are what OpenAI's and Anthropic's SDKs show.
+        self._names: Headers = [
+            (b"x-send2llm-request-id", name),
+            (b"x-request-id", name),
+            (b"request-id", name),
+        ]
         self.status = 0
         self.complete = False
 

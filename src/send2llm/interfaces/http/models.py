@@ -1,6 +1,6 @@
-"""``GET /v1/models``: what callers may name, in OpenAI's shape.
+"""``GET /v1/models``: what callers may name, in OpenAI's shape, or in Anthropic's for those that name its version.
 
-https://platform.openai.com/docs/api-reference/models
+https://platform.openai.com/docs/api-reference/models, https://platform.claude.com/docs/en/api/models/list
 """
 
 import asyncio
@@ -8,12 +8,14 @@ import time
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from send2llm.bootstrap import Service
 from send2llm.domain.errors import ProviderError, UnknownModel
+from send2llm.infrastructure.formats.anthropic.model_list import LARGEST_PAGE, USUAL_PAGE, write_model, write_page
 from send2llm.interfaces.http import answers
 from send2llm.interfaces.http.descriptions import openai_errors
+from send2llm.interfaces.http.front import speaks_anthropic
 
 logger = structlog.get_logger(__name__)
 
@@ -75,12 +77,25 @@ TheModels = Annotated[ModelList, Depends(_models)]
     "/v1/models",
     summary="List models and routes",
     response_model=None,
-    responses={200: {"model": answers.Models}, **openai_errors(401, 413, 500)},
+    responses={200: {"model": answers.Models}, **openai_errors(400, 401, 413, 500)},
 )
 @router.get("/models", include_in_schema=False)
-async def list_models(models: TheModels) -> dict[str, Any]:
-    """Routes first; a provider that does not tell is shown with the models of the configuration."""
-    return {"object": "list", "data": await models.models()}
+async def list_models(
+    request: Request,
+    models: TheModels,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = USUAL_PAGE,
+    after_id: str | None = None,
+    before_id: str | None = None,
+) -> dict[str, Any]:
+    """Routes first; a provider that does not tell is shown with the models of the configuration.
+
+    OpenAI's list is whole. Anthropic's, for requests with an `anthropic-version`, comes in pages.
+    """
+    known = await models.models()
+    if speaks_anthropic(request.scope):
+        names = [model["id"] for model in known]
+        return write_page(names, limit=limit, after=after_id, before=before_id)
+    return {"object": "list", "data": known}
 
 
 @router.get(
@@ -90,9 +105,9 @@ async def list_models(models: TheModels) -> dict[str, Any]:
     responses={200: {"model": answers.Model}, **openai_errors(401, 404, 413, 500)},
 )
 @router.get("/models/{name:path}", include_in_schema=False)
-async def one_model(models: TheModels, name: str) -> dict[str, Any]:
+async def one_model(request: Request, models: TheModels, name: str) -> dict[str, Any]:
     """By its whole name, or by the provider's own."""
     for model in await models.models():
         if name in (model["id"], model["id"].partition("/")[2]):
-            return model
+            return write_model(model["id"]) if speaks_anthropic(request.scope) else model
     raise UnknownModel(name, "GET /v1/models lists what there is.")

@@ -1,6 +1,6 @@
 """The description of the routes that bypass FastAPI, and of errors, for ``/docs`` and ``/openapi.json``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,10 +9,14 @@ from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.interfaces.http.descriptions import ANY_CALL, SCHEMAS, each
 
 
-def describe_hot_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
-    """Add them to what FastAPI describes, each under the first of its paths, and let errors be those that are sent."""
+def describe_hot_routes(app: FastAPI, formats: Iterable[CallerFormat], others: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add them to what FastAPI describes, and let errors be those that are sent.
+
+    Each format is described under the first of its paths; ``others`` are by path.
+    """
     describe = app.openapi
-    described = {format_.paths[0]: {"post": _operation(format_)} for format_ in formats}
+    described = {format_.paths[0]: {"post": _operation(format_.operation, PARAMETERS)} for format_ in formats}
+    described |= {path: {"post": _operation(operation, [])} for path, operation in others.items()}
 
     def openapi() -> dict[str, Any]:
         schema = describe()
@@ -24,14 +28,13 @@ def describe_hot_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
 
 
-def _operation(format_: CallerFormat) -> dict[str, Any]:
+def _operation(operation: Mapping[str, Any], parameters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What the format says, and what all of them take and end with: its ``default`` response is how errors look."""
-    operation = format_.operation
     responses = dict(operation["responses"])
     errors = each(responses.pop("default"), ANY_CALL) if "default" in responses else {}
     return {
         **operation,
-        "parameters": [*operation.get("parameters", ()), *PARAMETERS],
+        "parameters": [*operation.get("parameters", ()), *parameters],
         "responses": {**errors, **responses},
     }
 

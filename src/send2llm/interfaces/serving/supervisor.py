@@ -24,6 +24,7 @@ import structlog
 
 from send2llm.bootstrap import database_of, refuse_old_schema
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
+from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path
 from send2llm.infrastructure.postgres import EmbeddedPostgres, default_data_dir
 from send2llm.infrastructure.processes import ChildProcess, ChildStartError, Supervision
@@ -44,12 +45,17 @@ LOOK_AFTER_POSTGRES_EVERY = 2.0
 """Seconds."""
 
 
+SEALING_KEY_FILE = "sealing.key"
+"""Where the key is with which the log in the embedded database is sealed, in the data folder."""
+
+
 class ServiceSupervisor:
     """Runs one service until it is told to stop."""
 
     def __init__(self, settings: Settings, *, announce: Callable[[str], None] = lambda _line: None) -> None:
         """``announce`` is told, in words for people, what has started."""
         _refuse_open_doors(settings)
+        load_handlers(settings.handlers, settings.handler_options)  # a worker that cannot start says less, and later
         self._settings = settings
         self._announce = announce
         self._data_dir = settings.data_dir or default_data_dir()
@@ -84,7 +90,10 @@ class ServiceSupervisor:
         await asyncio.to_thread(migrate, postgres.connection_info)
         await stack.enter_async_context(_kept_running(postgres))
         self._announce(f"PostgreSQL runs in {self._data_dir}")
-        return {f"{ENV_PREFIX}DATABASE_URL": dsn}
+        environment = {f"{ENV_PREFIX}DATABASE_URL": dsn}
+        if self._settings.seals.key is None and self._settings.seals.key_file is None:
+            environment[f"{ENV_PREFIX}SEALS__KEY_FILE"] = str(self._data_dir / SEALING_KEY_FILE)
+        return environment
 
     async def _start_local_model(self, stack: contextlib.AsyncExitStack) -> dict[str, str]:
         wanted = self._settings.local_model

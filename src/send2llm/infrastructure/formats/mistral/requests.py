@@ -102,7 +102,7 @@ def _tool_choice(choice: str | JsonObject) -> str | JsonObject:
 
 
 def write_embedding_requests(model: str, messages: Sequence[Message], parameters: Parameters) -> list[Body]:
-    """The bodies of requests for embeddings, each message one input; raises ``RequestRejected``."""
+    """The bodies of requests for embeddings, each part of the messages one input; raises ``RequestRejected``."""
     bodies = openai_chat.write_embedding_requests(model, messages, replace(parameters, extras={}), FORMAT)
     further = _further(parameters)
     for body in bodies:

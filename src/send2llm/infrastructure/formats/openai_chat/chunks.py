@@ -191,7 +191,7 @@ def _choice(delta: Delta) -> Body:
 
 
 def _written_tool_call(piece: ToolCallDelta, *, ours: bool) -> Body:
-    custom = ours and piece.extras.get("type") == "custom"
+    custom = piece.extras.get("type") == "custom"
     key, text = ("custom", "input") if custom else ("function", "arguments")
     function = {text: piece.arguments}
     body: dict[str, Any] = {"index": piece.index}

@@ -11,7 +11,7 @@ from typing import Any
 
 from send2llm.domain.completion import Answer, Completion, Parameters, Usage
 from send2llm.domain.errors import MalformedReply, RequestRejected
-from send2llm.domain.message import EmbeddingPart, ForeignPart, Message, TextPart
+from send2llm.domain.message import ContentPart, EmbeddingPart, ForeignPart, Message, TextPart
 from send2llm.infrastructure.formats.fields import Body, WrongFieldError, an_object, missing, optional_string, wrong
 from send2llm.infrastructure.formats.foreign import cannot_say, refuse_foreign_fields, refuse_foreign_part
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT
@@ -28,7 +28,7 @@ TOKENS = "tokens"
 def write_embedding_requests(
     model: str, messages: Sequence[Message], parameters: Parameters, target: str = FORMAT
 ) -> list[Body]:
-    """The bodies for a provider, each message one input; raises ``RequestRejected``."""
+    """The bodies for a provider, each part of the messages one input; raises ``RequestRejected``."""
     refuse_foreign_fields(parameters, target)
     wanted = parameters.embedding
     body: Body = {"model": model, **(parameters.extras if parameters.format == target else {})}
@@ -37,22 +37,18 @@ def write_embedding_requests(
         raise cannot_say("input_type", target)
     if wanted is not None and wanted.dimensions is not None:
         body["dimensions"] = wanted.dimensions
-    inputs = [_input(message, target) for message in messages]
+    inputs = [_input(part, target) for message in messages for part in message.parts]
     if len({type(one) for one in inputs}) > 1:
         raise RequestRejected("The inputs are texts as well as tokens; send either, or two requests.")
     return [{**body, "input": inputs[start : start + MOST_INPUTS]} for start in range(0, len(inputs), MOST_INPUTS)]
 
 
-def _input(message: Message, target: str) -> str | list[int]:
-    first = message.parts[0] if message.parts else None
-    if len(message.parts) == 1 and isinstance(first, ForeignPart) and first.body.get("type") == TOKENS:
-        if first.format != target:
-            raise refuse_foreign_part(first, target)
-        return _tokens(first.body.get(TOKENS))
-    for part in message.parts:
-        if not isinstance(part, TextPart):
-            raise refuse_foreign_part(part, target)
-    return message.text
+def _input(part: ContentPart, target: str) -> str | list[int]:
+    if isinstance(part, TextPart):
+        return part.text
+    if isinstance(part, ForeignPart) and part.format == target and part.body.get("type") == TOKENS:
+        return _tokens(part.body.get(TOKENS))
+    raise refuse_foreign_part(part, target)
 
 
 def _tokens(tokens: object) -> list[int]:

@@ -146,6 +146,8 @@ def _part(body: object) -> ContentPart:
         return _image(body)
     if kind == "refusal":
         return RefusalPart(required_string(body, "refusal"), extras=unknown_fields(body, _REFUSAL_FIELDS))
+    if kind == "tokens":  # counted by their number, which holds only where nothing else could be made of them
+        raise WrongFieldError("must not be tokens: they are for embeddings only", "type")
     return ForeignPart(FORMAT, body)
 
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model.model_file import checked_model_path, model_path
 from send2llm.interfaces.cli.checks import Finding
 from send2llm.settings import Settings
@@ -35,6 +36,15 @@ def check_data_folder(folder: Path) -> Iterator[Finding]:
         yield Finding("disk space", "fail" if free < NO_ROOM else "warn", found, remedy)
     else:
         yield Finding("disk space", "ok", found)
+
+
+def check_handlers(settings: Settings) -> Finding:
+    """Whether the message handlers can be made."""
+    try:
+        load_handlers(settings.handlers, settings.handler_options)
+    except ConfigurationError as error:
+        return Finding("handlers", "fail", str(error), "Correct handlers and handler_options in send2llm.toml.")
+    return Finding("handlers", "ok", ", ".join(settings.handlers) or "none")
 
 
 def check_local_model(settings: Settings, data_dir: Path) -> Finding:

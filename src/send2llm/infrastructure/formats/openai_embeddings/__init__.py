@@ -1,0 +1,1 @@
+"""OpenAI's embeddings: the wire format of ``POST /v1/embeddings``, as callers have it."""

@@ -1,0 +1,135 @@
+"""Whatever is done to a sealed log, verification finds it and names the place."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given, strategies as st
+
+from send2llm.application.log_verification import LogVerification, verify_log
+from send2llm.domain.log_seals import RawEvent, Seal
+from send2llm.infrastructure.log_seals.sealing import seal_events
+from send2llm.infrastructure.log_seals.signing import SealingKey, is_signed
+
+CHAIN = UUID(int=7)
+KEY = SealingKey.generate()
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+EVENTS = [RawEvent(3 * n, f"conversation-{n % 4}", n, "conversation.message_added", b"{%d}" % n) for n in range(1, 31)]
+
+
+def sealed(events: Sequence[RawEvent], size: int = 7, key: SealingKey = KEY) -> list[Seal]:
+    seals: list[Seal] = []
+    for start in range(0, len(events), size):
+        seals.append(seal_events(events[start : start + size], seals[-1] if seals else None, CHAIN, key, NOW))
+    return seals
+
+
+SEALS = sealed(EVENTS)
+
+
+def found(events: Sequence[RawEvent], seals: Sequence[Seal] = SEALS, **options: object) -> LogVerification:
+    return verify_log(events, seals, is_signed, **options)  # type: ignore[arg-type] # by name
+
+
+def test_a_log_as_it_was_sealed() -> None:
+    assert found(EVENTS, trusted=[KEY.public]) == LogVerification(5, 30, 0, 90, [KEY.public.hex()])
+
+
+def test_events_after_the_last_seal_are_counted() -> None:
+    assert found([*EVENTS, RawEvent(91, "s", 1, "t", b"")]).unsealed == 1
+
+
+@given(st.integers(0, 29), st.sampled_from(["position", "stream", "version", "topic", "state"]))
+def test_a_change_is_found_at_its_position(place: int, field: str) -> None:
+    old = EVENTS[place]
+    changed = {"position": old.position + 1, "stream": "x", "version": 99, "topic": "x", "state": b"{}"}[field]
+    events = [*EVENTS[:place], old._replace(**{field: changed}), *EVENTS[place + 1 :]]
+
+    verification = found(events)
+
+    assert "changed, inserted or removed" in verification.fault
+    assert verification.position == events[place].position
+
+
+@given(st.integers(0, 28))
+def test_a_removed_event_is_found(place: int) -> None:
+    verification = found([*EVENTS[:place], *EVENTS[place + 1 :]])
+
+    assert (verification.fault != "", verification.position) == (True, EVENTS[place + 1].position)
+
+
+@given(st.integers(0, 29))
+def test_an_inserted_event_is_found(place: int) -> None:
+    inserted = RawEvent(EVENTS[place].position - 1, "conversation-1", 5, "conversation.closed", b"{}")
+
+    assert found([*EVENTS[:place], inserted, *EVENTS[place:]]).position == inserted.position
+
+
+@given(st.integers(0, 28))
+def test_two_events_in_another_order_are_found(place: int) -> None:
+    one, other = EVENTS[place], EVENTS[place + 1]
+    exchanged = [other._replace(position=one.position), one._replace(position=other.position)]
+
+    assert found([*EVENTS[:place], *exchanged, *EVENTS[place + 2 :]]).position == one.position
+
+
+@given(st.integers(0, 29))
+def test_a_tail_that_was_cut_off_is_found(length: int) -> None:
+    verification = found(EVENTS[:length])
+
+    assert "cut off" in verification.fault
+    assert verification.position == (EVENTS[length - 1].position if length else 0) + 1
+
+
+def test_a_tail_that_was_cut_off_with_its_seals_is_found_by_a_seal_that_was_kept() -> None:
+    shorter, seals = EVENTS[:14], SEALS[:2]
+
+    assert found(shorter, seals).fault == ""
+    verification = found(shorter, seals, kept=[SEALS[-1]])
+    assert (verification.fault, verification.position) == (
+        "Seal 5, which was kept elsewhere, is missing: the log was cut off.",
+        EVENTS[13].position + 1,
+    )
+
+
+def test_a_log_that_was_written_anew_and_sealed_with_another_key_is_found() -> None:
+    forger = SealingKey.generate()
+    forged = [event._replace(state=b"{}") for event in EVENTS]
+    seals = sealed(forged, key=forger)
+
+    assert "not trusted" in found(forged, seals, trusted=[KEY.public]).fault
+    assert "not the one that was kept" in found(forged, seals, kept=[SEALS[2]]).fault
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"signature": bytes(64)}, "signature of seal 3 is wrong"),
+        ({"events": 6}, "signature of seal 3 is wrong"),
+        ({"number": 9}, "Seal 3 is missing"),
+        ({"previous": bytes(32)}, "does not go on"),
+        ({"links": bytes(56)}, "changed, inserted or removed"),
+    ],
+)
+def test_a_seal_that_was_changed_is_found(change: dict[str, object], words: str) -> None:
+    seals = [*SEALS[:2], replace(SEALS[2], **change), *SEALS[3:]]  # type: ignore[arg-type] # by name
+
+    verification = found(EVENTS, seals)
+
+    assert words in verification.fault
+    assert verification.seal in (3, 9)
+
+
+def test_a_seal_that_was_taken_out_is_found() -> None:
+    assert "Seal 2 is missing" in found(EVENTS, [SEALS[0], *SEALS[2:]]).fault
+
+
+def test_without_the_short_links_a_change_is_found_in_its_seal() -> None:
+    seals = [replace(seal, links=b"") for seal in SEALS]
+    changed = [*EVENTS[:10], EVENTS[10]._replace(state=b"{}"), *EVENTS[11:]]
+
+    verification = found(changed, seals)
+
+    assert (verification.fault, verification.position) == ("The events are not those that were sealed.", 24)
