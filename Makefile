@@ -78,7 +78,7 @@ bench: $(DEV_READY) ## Run the benchmarks
 
 # Runs for every platform and Python at once; the files name no package index, pip uses the configured one.
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml requirements/build.in
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --constraint requirements/limits.in pyproject.toml requirements/build.in
 
 .PHONY: lock
 lock: $(if $(filter $(UV_VENV)/%,$(UV)),$(UV_VENV)/bin/uv) ## Lock the newest versions that fit pyproject.toml

@@ -5,6 +5,8 @@ underscores), then ``send2llm.toml`` in the working folder (or the file that ``S
 defaults below. A key that does not exist is refused, and the nearest one that does is named.
 """
 
+# Longer than 400 lines because everything that can be set stands in this one object.
+
 import os
 import tomllib
 from collections.abc import Iterable, Mapping

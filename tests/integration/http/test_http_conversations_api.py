@@ -64,6 +64,7 @@ async def test_sending(gateway: Gateway, provider: FakeOpenAIServer) -> None:
             "cache_read_input_tokens": 0,
             "cache_write_input_tokens": 0,
             "reasoning_output_tokens": 0,
+            "cache_write_1h_input_tokens": 0,
         },
         "cost_usd": None,
         "provider": "fake",

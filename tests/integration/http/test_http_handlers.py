@@ -180,3 +180,20 @@ async def test_no_log_holds_what_was_hidden(
     response = await gateway.ask(messages=ASKED, stream=streaming)
     assert MINE in response.text
     assert MINE.encode() not in log.getvalue()
+
+
+async def test_openais_responses_pass_the_same_handlers(gateway: Gateway, provider: FakeOpenAIServer) -> None:
+    await set_template(gateway, "hello", "Greet {{name}}.")
+    provider.script(Reply.of("Hello [EMAIL_1]!"), StreamReply.of("Again [EMAIL_2] here"))
+    prompt = {"id": "hello", "version": "1", "variables": {"name": "Ann"}}
+    first = await gateway.sdk.responses.create(model=MODEL, input=f"I am {MINE}", prompt=prompt)
+    assert first.output_text == f"Hello {MINE}!"
+
+    stream = await gateway.sdk.responses.create(
+        model=MODEL, input="And bob@example.org?", previous_response_id=first.id, stream=True
+    )
+    events = [one async for one in stream]
+    text = "".join(one.delta for one in events if one.type == "response.output_text.delta")
+    assert text == events[-1].response.output_text == "Again bob@example.org here"
+    sent = [message["content"] for message in provider.requests[-1].json["messages"]]
+    assert sent == ["Greet Ann.", "I am [EMAIL_1]", "Hello [EMAIL_1]!", "And [EMAIL_2]?"]

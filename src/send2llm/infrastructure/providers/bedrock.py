@@ -25,7 +25,7 @@ from send2llm.domain.errors import (
 from send2llm.infrastructure.formats import bedrock
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.openai_chat import parse_reply
-from send2llm.infrastructure.providers.capabilities import Capabilities
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, Splitter, WireRequest
 from send2llm.infrastructure.providers.openai_chat import bearer
@@ -59,8 +59,9 @@ _STATUSES = {"validationexception": 400, "modelstreamerrorexception": 424, "thro
 class BedrockDialect:
     """Converse for chat, ``invoke`` for embeddings; ``vendor`` is for models whose names do not tell it."""
 
+    capabilities = ALL
+
     error_kinds = ERROR_KINDS
-    capabilities = Capabilities(tools=True, images=True, structured_output=True)
 
     def __init__(self, runtime: Endpoint, control: Endpoint, *, vendor: str = "") -> None:
         self._runtime = runtime

@@ -85,6 +85,7 @@ async def test_langchain(gateway: Gateway, model: str) -> None:
     assert [(call["name"], call["args"]) for call in first.tool_calls] == [("weather", {"city": "Oslo"})]
     talk += [first, ToolMessage(weather.invoke(first.tool_calls[0]["args"]), tool_call_id=first.tool_calls[0]["id"])]
     pieces = [piece async for piece in chat.bind_tools([weather]).astream(talk)]
+    await chat._async_client.close()
     assert "".join(str(piece.text) for piece in pieces) == "It is 7 degrees in Oslo."
     assert (await gateway.topics()).count("started") == 1
 
