@@ -4,6 +4,7 @@ Run it to print them: ``python tests/docs/format_tables.py``.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -132,5 +133,4 @@ def table(format_: str) -> str:
 
 
 if __name__ == "__main__":
-    for _way in WAYS_IN:
-        pass
+    sys.stdout.write("\n".join(f"{way}\n{table(way)}" for way in WAYS_IN))
