@@ -13,18 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from send2llm.testing.openai_server import (
-    DONE,
-    Behaviour,
-    FakeOpenAIServer,
-    Receive,
-    RecordedRequest,
-    Reply,
-    Send,
-    StreamReply,
-    completion_chunks,
-    event,
-)
+from send2llm.testing.openai_server import DONE, FakeOpenAIServer, Reply, StreamReply, completion_chunks, event
+from send2llm.testing.provider_server import Behaviour, Receive, RecordedRequest, Send
 
 
 class EchoingProvider(FakeOpenAIServer):
@@ -47,7 +37,7 @@ class EchoingProvider(FakeOpenAIServer):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
         await send({"type": "http.response.body", "body": body})
 
-    def _behaviour(self, request: RecordedRequest) -> Behaviour:
+    def usual(self, request: RecordedRequest) -> Behaviour:
         body = request.json
         text = body["messages"][-1]["content"]
         gate = self._released if "hold" in text else None

@@ -16,12 +16,13 @@ import psycopg
 from openai import OpenAI
 
 from send2llm.infrastructure.postgres import EmbeddedPostgres
+from send2llm.infrastructure.providers.presets import usual_variables
 from send2llm.testing.eventually import eventually
 
 MODEL = "parrot"
 PROVIDER_KEY = "sk-provider-0123456789"
 READY = re.compile(r"Send2LLM answers at (http://\S+)")
-OURS = re.compile(r"^(SEND2LLM|OPENAI|PROMETHEUS|PYTHON)")
+OURS = re.compile(r"^(SEND2LLM|PROMETHEUS|PYTHON)")
 ENDINGS = ("completion_received", "completion_failed", "completion_interrupted")
 
 
@@ -52,7 +53,8 @@ class Folder:
 
     def environment(self, **further: str) -> dict[str, str]:
         """The caller's, without what would change how the service runs."""
-        kept = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+        ours = usual_variables()
+        kept = {name: value for name, value in os.environ.items() if not OURS.match(name) and name not in ours}
         return {
             **kept,
             "PYTHONDEVMODE": "1",  # resource warnings and the like are told

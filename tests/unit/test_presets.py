@@ -9,7 +9,7 @@ import pytest
 from send2llm.bootstrap import price_book, provider_config
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.providers.families import make_provider
-from send2llm.infrastructure.providers.presets import PRESETS
+from send2llm.infrastructure.providers.presets import PRESETS, usual_variables
 from send2llm.infrastructure.system import SystemClock
 from send2llm.settings import ProviderSettings, Settings, load_settings
 
@@ -19,8 +19,12 @@ AUTOMATIC = {name: preset for name, preset in WITH_ADDRESS.items() if preset.aut
 
 KNOWN_MODELS = {
     "openai": "gpt-5-mini",
+    "anthropic": "claude-opus-4-8",
+    "perplexity": "perplexity/kimi-k3",
     "azure": "gpt-5-mini",
     "mistral": "mistral-large-2512",
+    "gemini": "gemini-2.5-pro",
+    "cohere": "command-a",
     "groq": "openai/gpt-oss-120b",
     "deepseek": "deepseek-v4-pro",
     "xai": "grok-4.6",
@@ -47,8 +51,7 @@ ADDRESSES = {
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    usual = {preset.key_variable for preset in PRESETS.values()} | {f"{name.upper()}_BASE_URL" for name in PRESETS}
-    for name in [name for name in os.environ if name.startswith("SEND2LLM_") or name in usual]:
+    for name in [name for name in os.environ if name.startswith("SEND2LLM_") or name in usual_variables()]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -76,7 +79,7 @@ def test_a_provider_whose_usual_variable_is_set_is_there(name: str, monkeypatch:
     assert (provider.models_begin_with, provider.free) == (preset.models_begin_with, preset.free)
 
 
-@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if not preset.automatic])
+@pytest.mark.parametrize("name", [name for name, one in PRESETS.items() if one.key_variable and not one.automatic])
 def test_a_variable_that_is_set_for_other_purposes_makes_no_provider(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from send2llm.domain.errors import ConfigurationError
-from send2llm.infrastructure.providers.presets import PRESETS
+from send2llm.infrastructure.providers.presets import usual_variables
 from send2llm.settings import Settings, load_settings
 
 KEY = "sk-0123456789abcdef"
@@ -16,8 +16,7 @@ KEY = "sk-0123456789abcdef"
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable and no file of the user's own counts."""
-    usual = {preset.key_variable for preset in PRESETS.values()} | {f"{name.upper()}_BASE_URL" for name in PRESETS}
-    for name in [name for name in os.environ if name.startswith("SEND2LLM_") or name in usual]:
+    for name in [name for name in os.environ if name.startswith("SEND2LLM_") or name in usual_variables()]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

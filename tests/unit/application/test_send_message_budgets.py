@@ -32,6 +32,7 @@ from send2llm.domain.errors import (
     StreamBroken,
 )
 from send2llm.domain.provider_budget_events import AllowanceGranted
+from send2llm.infrastructure.formats.responses import read_request
 from send2llm.testing.providers import Broken, FakeProvider, Held, answer
 
 USAGE = Usage(input_tokens=10, output_tokens=20)
@@ -428,3 +429,42 @@ class TestPeriods:
         await house.complete(parameters=SHORT)
         await house.holds.close()
         assert (await house.budgets.period(plan.id, plan.recurrence.after(now).key)).balance.settled == COST
+
+
+async def test_a_request_of_a_coding_agent_fits_a_budget(house):
+    """What Codex sends with each turn, in the format of OpenAI's responses."""
+    await house.budget("1")
+    read = read_request(
+        {
+            "model": "m",
+            "instructions": "You are a coding agent.",
+            "input": [
+                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+                {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
+                {"type": "custom_tool_call", "call_id": "c", "name": "apply_patch", "input": "*** Begin"},
+                {"type": "custom_tool_call_output", "call_id": "c", "output": "ok"},
+            ],
+            "tools": [
+                {"type": "function", "name": "exec_command", "parameters": {"type": "object"}, "strict": False},
+                {"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark"}},
+            ],
+            "tool_choice": "auto",
+            "parallel_tool_calls": False,
+            "reasoning": {"effort": "medium", "summary": "auto"},
+            "text": {"verbosity": "low"},
+            "store": False,
+            "stream": True,
+            "include": ["reasoning.encrypted_content"],
+            "prompt_cache_key": "k",
+            "client_metadata": {"session_id": "s"},
+        }
+    )
+    await house.complete(*read.messages, parameters=read.parameters)
+    assert house.last(CompletionRequested).hold_usd > 0
+
+
+async def test_a_tool_that_the_provider_runs_fits_no_budget(house):
+    await house.budget("1")
+    read = read_request({"model": "m", "input": "Hi", "tools": [{"type": "web_search"}]})
+    with pytest.raises(CannotBound, match="tool"):
+        await house.complete(*read.messages, parameters=read.parameters)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from send2llm.infrastructure.providers.presets import usual_variables
 from send2llm.interfaces.cli import main
 from send2llm.testing.api import FakeApi
 from send2llm.testing.api_server import FakeApiServer
@@ -45,7 +46,7 @@ def url(session_server: FakeApiServer, api: FakeApi) -> str:
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the user's own is read or written."""
     for name in list(os.environ):
-        if name.startswith(("SEND2LLM_", "OPENAI_")) or name in {"COLUMNS", "FORCE_COLOR"}:
+        if name.startswith("SEND2LLM_") or name in usual_variables() | {"COLUMNS", "FORCE_COLOR"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -12,11 +12,7 @@ NOBODY = "http://127.0.0.1:1"
 
 
 @pytest.fixture(autouse=True)
-def no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, preset in PRESETS.items():
-        monkeypatch.delenv(f"{name.upper()}_BASE_URL", raising=False)
-        if preset.key_variable:
-            monkeypatch.delenv(preset.key_variable, raising=False)
+def no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 

@@ -199,6 +199,8 @@ def renderings(value):
 @given(JSON)
 @example(["\ufdfa"] * 9)
 @example([[[[[1], 2], 3], 4], 5])
+@example({"\x0c\U00018cd6": "ﷺ"})
+@example("\x7f" * 40)
 @settings(max_examples=150)
 def test_json_however_it_is_written(tokenisers, value):
     bound = most_json_tokens(value)

@@ -30,6 +30,9 @@ as one token, or two: every vocabulary in use has runs of spaces.
 HTML_SAFE_BYTES = 5
 """Added by an HTML-safe ``tojson`` (plain Jinja, minijinja) to each ``<``, ``>``, ``&`` and ``'``: ``\\u003c``."""
 
+LONGER_ESCAPE_BYTES = 3
+"""Added by a ``repr`` to ``\\b`` and ``\\f`` (``\\x08``, ``\\x0c``) and to U+007F (``\\x7f``)."""
+
 NUMBER_BYTES = 17
 """Added to a number with an exponent by languages that write it out: ``1e20`` becomes 21 digits in JavaScript."""
 
@@ -60,10 +63,16 @@ def most_quoted_tokens(text: str) -> int:
 
 
 def _written(text: str, value: object) -> int:
-    """Bytes of ``text``, the ``value`` in ASCII, or of its plain spelling if longer, and what writers may add."""
+    """Bytes of ``text``, the ``value`` in ASCII, and what writers may add.
+
+    A writer may escape some characters and leave others as they are (Python's ``repr``), so that beside all escapes
+    all that normalisation adds may be there; a plain character without that is always shorter than its escape.
+    """
     size = len(text)
     if "\\u" in text:
-        size = max(size, most_text_tokens(_plain_json(value)))
+        size += most_growth(_plain_json(value))
+    if "\\" in text or "\x7f" in text:
+        size += LONGER_ESCAPE_BYTES * (text.count("\\b") + text.count("\\f") + text.count("\x7f"))
     unsafe = text.count("<") + text.count(">") + text.count("&") + text.count("'")
     return size + HTML_SAFE_BYTES * unsafe + NUMBER_BYTES * len(_EXPONENT.findall(text))
 

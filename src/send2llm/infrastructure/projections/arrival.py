@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.projections.builds import remove_tables, swap
+from send2llm.infrastructure.projections.builds import remove_tables, swap, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.log_pages import LogPages
@@ -23,27 +23,35 @@ class Arrival:
         self._key = checkpoint.key
         self._pages = pages
 
-    def at_the_end(self, connection: Connection, position: int) -> bool:
-        """The build has caught up with the log; whether it has nothing more to do."""
+    def at_the_end(self, connection: Connection, position: int) -> int | None:
+        """The build has caught up with the log; gives its position then, ``None`` if it has nothing more to do."""
         if self._checkpoint.role == "building":
-            self._take_its_place(connection)
-        elif self._checkpoint.role == "verifying":
-            return self._compare(connection, position)
-        return False
+            return self._take_its_place(connection, position)
+        if self._checkpoint.role == "verifying":
+            return None if self._compare(connection, position) else position
+        return position
 
-    def _take_its_place(self, connection: Connection) -> None:
-        """Be read instead of the live build; if that is ahead, or somebody reads it for long, try again later."""
+    def _take_its_place(self, connection: Connection, position: int) -> int:
+        """Be read instead of the live build, which waits for the last few events; if somebody reads it, try later."""
         try:
             with connection.begin():
+                live = next(
+                    (one for one in builds_of(connection, self._key.name, lock=True) if one.role == "live"), None
+                )
+                if live is not None and live.position > position:
+                    self._fold_up_to(connection, position, live.position)
+                    self._checkpoint.advance(connection, position, live.position, 0.0)
                 swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
         except (ProjectionConflict, OperationalError) as error:
             log.info("projection.swap_waits", projection=self._key.name, reason=type(error).__name__)
-        else:
-            log.info("projection.swapped", projection=self._key.name, version=self._key.version, build=self._key.build)
+            return position
+        log.info("projection.swapped", projection=self._key.name, version=self._key.version, build=self._key.build)
+        return max(position, live.position if live is not None else 0)
 
     def _compare(self, connection: Connection, position: int) -> bool:
         """Come to just the position of the live build, which waits meanwhile, and compare all rows."""
         with connection.begin():
+            take_turn(connection, self._key.name)
             builds = builds_of(connection, self._key.name, lock=True)
             live = next((build for build in builds if build.role == "live"), None)
             mine = next((build for build in builds if build.key == self._key), None)

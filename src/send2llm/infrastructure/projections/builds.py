@@ -44,7 +44,7 @@ def ensure_build(connection: Connection, projection: Projection) -> None:
 
 def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName:
     """Another build of the live version, in a place of its own; its tables are made like the live one's, empty."""
-    _take(connection, name)
+    take_turn(connection, name)
     builds = builds_of(connection, name)
     live = _live(builds, name)
     for other in builds:
@@ -62,7 +62,7 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
 
 def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> BuildName:
     """Let a build that has caught up be what is read; what was stays as retired."""
-    _take(connection, name)
+    take_turn(connection, name)
     builds = builds_of(connection, name, lock=True)
     chosen = _one([build for build in builds if build.role == "building"], name, wanted, "is being built")
     live = _live(builds, name)
@@ -78,7 +78,7 @@ def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> 
 
 def rollback(connection: Connection, name: str) -> BuildName:
     """Let the build be read that was read before; what is read now stays as retired."""
-    _take(connection, name)
+    take_turn(connection, name)
     builds = builds_of(connection, name, lock=True)
     retired = [build for build in builds if build.role == "retired"]
     if not retired:
@@ -88,7 +88,7 @@ def rollback(connection: Connection, name: str) -> BuildName:
 
 def drop(connection: Connection, name: str, wanted: BuildName) -> None:
     """Remove a build with its tables."""
-    _take(connection, name)
+    take_turn(connection, name)
     chosen = _one(builds_of(connection, name, lock=True), name, wanted, "exists")
     if chosen.role == "live":
         raise ProjectionConflict(f"The build {wanted} of {name} is what is read; swap or roll back first.")
@@ -115,7 +115,7 @@ def remove_abandoned(connection: Connection) -> Sequence[Build]:
     )
     removed = []
     for name in sorted(set(connection.execute(stale).scalars())):
-        _take(connection, name)
+        take_turn(connection, name)
         for build in builds_of(connection, name, lock=True):
             unread = build.role in ("building", "verifying") and not build.paused
             old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
@@ -152,7 +152,7 @@ def skip(connection: Connection, name: str, position: int, actor: str, wanted: B
     return _forget_failure(connection, chosen)
 
 
-def _take(connection: Connection, name: str) -> None:
+def take_turn(connection: Connection, name: str) -> None:
     """One change at a time; and it waits a while, not for ever, for those who read what it moves."""
     connection.execute(_LOCK, {"name": name})
     connection.execute(_LOCK_TIMEOUT)

@@ -138,8 +138,10 @@ class ProjectionRunner:
             position = page.last
             self._backoff = self._timing.shortest_backoff
             if page.count < limit:
-                if self._has_arrived(connection, position, stop):
+                arrived = self._arrive(connection, position, stop)
+                if arrived is None:
                     return True
+                position = arrived
                 self._rest(began, stop)
                 limit = self._timing.page_size
             else:
@@ -157,15 +159,15 @@ class ProjectionRunner:
                 raise BuildIsPaused
         return page
 
-    def _has_arrived(self, connection: Connection, position: int, stop: threading.Event) -> bool:
-        """Do what is to be done at the end of the log; whether that was the last thing to do."""
+    def _arrive(self, connection: Connection, position: int, stop: threading.Event) -> int | None:
+        """Do what is to be done at the end of the log; the position then, ``None`` if that was the last thing to do."""
         try:
             return self._arrival.at_the_end(connection, position)
         except Exception as error:  # a fold is anybody's code, and tables are anybody's
             if is_passing(error) or isinstance(error, CheckpointMoved):
                 raise
             self._stand_still(connection, error, position, stop)
-            return False
+            return position
 
     def _stand_by(self, connection: Connection, stop: threading.Event) -> bool:
         """Wait for as long as the build is paused; whether there is nothing more to do."""

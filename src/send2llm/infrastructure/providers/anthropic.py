@@ -12,6 +12,7 @@ from send2llm.domain.completion import Completion, Delta
 from send2llm.domain.errors import MalformedReply
 from send2llm.domain.message import NO_EXTRAS
 from send2llm.infrastructure.formats import anthropic
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
 from send2llm.infrastructure.providers.openai_chat import read_model_ids
@@ -35,6 +36,8 @@ class AnthropicDialect:
     ``version`` pins the version of the API for all calls. ``max_tokens`` is the limit for callers who set none;
     ``system_messages`` tells whether the models take instructions among the messages. Both are known of Claude models.
     """
+
+    capabilities = ALL
 
     def __init__(
         self,

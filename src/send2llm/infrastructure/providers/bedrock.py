@@ -25,6 +25,7 @@ from send2llm.domain.errors import (
 from send2llm.infrastructure.formats import bedrock
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.openai_chat import parse_reply
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, Splitter, WireRequest
 from send2llm.infrastructure.providers.openai_chat import bearer
@@ -57,6 +58,8 @@ _STATUSES = {"validationexception": 400, "modelstreamerrorexception": 424, "thro
 
 class BedrockDialect:
     """Converse for chat, ``invoke`` for embeddings; ``vendor`` is for models whose names do not tell it."""
+
+    capabilities = ALL
 
     error_kinds = ERROR_KINDS
 
@@ -140,7 +143,10 @@ class ConverseReader:
 
     def read(self, event: Event) -> Sequence[Delta]:
         """The deltas of one event."""
-        ((kind, body),) = parse_reply(event.data).items()
+        fields = parse_reply(event.data)
+        if len(fields) != 1:
+            raise MalformedReply("An event of the provider's stream is not the JSON object that it should be.")
+        ((kind, body),) = fields.items()
         if kind == "error" or kind.endswith("Exception"):
             raise ReportedError(_error(kind, body))
         deltas = self._events.read(kind, body, event.raw)

@@ -23,6 +23,10 @@ class Capabilities:
     count_tokens: bool = False
 
 
+ALL = Capabilities(tools=True, images=True, structured_output=True)
+"""What nearly every format can carry."""
+
+
 @runtime_checkable
 class Declares(Protocol):
     """A dialect, or a provider, that says what it can carry."""

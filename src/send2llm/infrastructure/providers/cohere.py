@@ -10,6 +10,7 @@ from send2llm.application.ports import Provider, ProviderCall
 from send2llm.domain.completion import Completion, Delta
 from send2llm.infrastructure.formats import cohere
 from send2llm.infrastructure.formats.openai_chat import parse_reply
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
 from send2llm.infrastructure.providers.openai_chat import bearer
@@ -21,6 +22,8 @@ END_MARK = b"[DONE]"
 
 class CohereDialect:
     """Cohere's chat and embeddings."""
+
+    capabilities = ALL
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint

@@ -22,6 +22,7 @@ from send2llm.domain.errors import (
 )
 from send2llm.infrastructure.formats import gemini
 from send2llm.infrastructure.formats.fields import Body
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
 from send2llm.infrastructure.providers.sse import EventSplitter
@@ -52,6 +53,8 @@ _MODEL = re.compile(r"(?:(?:models|tunedModels)/)?[A-Za-z0-9][\w.\-]*", re.ASCII
 
 class GeminiDialect:
     """``generateContent`` and what belongs to it, below one address."""
+
+    capabilities = ALL
 
     error_kinds = ERROR_KINDS
 

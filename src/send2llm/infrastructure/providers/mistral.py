@@ -14,7 +14,7 @@ from send2llm.domain.errors import MalformedReply, ModelNotAvailable, ProviderEr
 from send2llm.infrastructure.formats import mistral, openai_chat
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.mistral.replies import FAILED
-from send2llm.infrastructure.providers.capabilities import Capabilities
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
 from send2llm.infrastructure.providers.openai_chat import END_MARK, bearer
@@ -26,7 +26,7 @@ _TALKS = ("completion_chat", "completion_fim")
 class MistralDialect:
     """Mistral's chat completions and embeddings."""
 
-    capabilities = Capabilities(tools=True, images=True, structured_output=True)
+    capabilities = ALL
 
     error_kinds: Mapping[str, type[ProviderError]] = {
         "invalid_model": ModelNotAvailable,

@@ -11,6 +11,7 @@ from send2llm.domain.completion import Completion, Delta
 from send2llm.infrastructure.formats import ollama
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.openai_chat import parse_reply
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
 from send2llm.infrastructure.providers.ndjson import NdjsonSplitter
@@ -26,6 +27,8 @@ class OllamaDialect:
     A conversation that does not fit into the model's context is an error where ``truncate`` and ``shift`` are off;
     Ollama would leave out the beginning without a word.
     """
+
+    capabilities = ALL
 
     def __init__(self, endpoint: Endpoint, usual: Mapping[str, Any], *, truncate: bool = False) -> None:
         self._endpoint = endpoint

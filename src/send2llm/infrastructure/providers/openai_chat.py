@@ -9,7 +9,7 @@ from send2llm.application.ports import Provider, ProviderCall
 from send2llm.domain.completion import Completion, Delta
 from send2llm.domain.errors import MalformedReply
 from send2llm.infrastructure.formats import openai_chat
-from send2llm.infrastructure.providers.capabilities import Capabilities
+from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, StreamReader, WireRequest
 from send2llm.infrastructure.providers.sse import EventSplitter
@@ -27,7 +27,7 @@ class OpenAIChatDialect:
     report their usage: some servers refuse to be asked.
     """
 
-    capabilities = Capabilities(tools=True, images=True, structured_output=True)
+    capabilities = ALL
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Providers that speak the format of OpenAI's chat completions: an address and a key are nearly all of it.
 
-Not here: GitHub Models, whose service ended on 2026-07-30, and Perplexity, whose chat completions ended on
-2026-09-27 (https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/overview).
+Not here: GitHub Models, whose service ended on 2026-07-30, and Perplexity, which has had OpenAI's responses since its
+chat completions ended on 2026-09-27 (https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/overview).
 """
 
 from collections.abc import Mapping

@@ -11,8 +11,8 @@ from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, StreamReader, WireRequest
 from send2llm.infrastructure.providers.openai_chat import END_MARK, OpenAIChatDialect, bearer
 
-_FAILED = frozenset({"failed", "cancelled"})
-_FAILURES = frozenset({"response.failed", "response.cancelled"})
+_FAILED = ("failed", "cancelled")  # tuples: what is looked for in them may be anything
+_FAILURES = ("response.failed", "response.cancelled")
 
 
 class OpenAIResponsesDialect(OpenAIChatDialect):

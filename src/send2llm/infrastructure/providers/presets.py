@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from send2llm.infrastructure.providers.openai_compatible_presets import OPENAI_COMPATIBLE
 from send2llm.infrastructure.providers.preset import Preset
 
-__all__ = ["PRESETS", "Preset"]
+__all__ = ["PRESETS", "Preset", "usual_variables"]
 
 PRESETS: Mapping[str, Preset] = {
     "openai": Preset(
@@ -84,6 +84,18 @@ PRESETS: Mapping[str, Preset] = {
         documentation="https://docs.ollama.com/api",
         free=True,
     ),
+    "perplexity": Preset(
+        "openai-responses",
+        "https://api.perplexity.ai/v1",
+        "PERPLEXITY_API_KEY",
+        "https://docs.perplexity.ai/docs/grounded-llm/openai-compatibility",
+    ),
     **OPENAI_COMPATIBLE,
 }
 """By the name that they have in the configuration."""
+
+
+def usual_variables() -> frozenset[str]:
+    """The environment variables by which known providers are there without being configured."""
+    keys = {preset.key_variable for preset in PRESETS.values() if preset.key_variable}
+    return frozenset(keys | {f"{name.upper()}_BASE_URL" for name in PRESETS})

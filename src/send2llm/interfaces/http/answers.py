@@ -388,6 +388,62 @@ class Models(_Answer):
     data: list[Model]
 
 
+class ModelPrice(_Answer):
+    """US dollars for a million tokens, and where that is known from."""
+
+    input_usd: Usd
+    output_usd: Usd
+    version: str
+
+
+class ListedModel(_Answer):
+    """A model of the configuration; no `price`: nobody knows what it costs."""
+
+    name: str
+    price: ModelPrice | None
+
+
+class ProviderCapabilities(_Answer):
+    """What the provider's format can carry; `null`: it does not say."""
+
+    chat: bool
+    streaming: bool
+    tools: bool | None
+    images: bool | None
+    structured_output: bool | None
+    embeddings: bool
+    count_tokens: bool
+
+
+class ProviderHealth(_Answer):
+    """The attempts of the last hour; `last_error` is the code with which the last one failed."""
+
+    state: Literal["ok", "degraded", "failing", "unknown"]
+    attempts: int
+    failed: int
+    last_at: datetime | None
+    last_error: str | None
+
+
+class ConfiguredProvider(_Answer):
+    """A provider, without its keys."""
+
+    name: str
+    format: str
+    base_url: str
+    models: list[ListedModel]
+    only_listed: bool
+    free: bool
+    capabilities: ProviderCapabilities
+    health: ProviderHealth
+
+
+class ConfiguredProviders(_Answer):
+    """All of them, in the order of the configuration."""
+
+    data: list[ConfiguredProvider]
+
+
 class TemplateLine(_Answer):
     """A line of the list of prompt templates."""
 

@@ -33,7 +33,12 @@ async def events(
     return views.json_response({"data": data, "head": await service.feed.head()})
 
 
-@router.get("/providers", summary="The configured providers", response_model=None)
+@router.get(
+    "/providers",
+    summary="The configured providers",
+    response_model=None,
+    responses=ends(answers.ConfiguredProviders),
+)
 async def providers(service: TheService) -> Response:
     """What each can, what its listed models cost, and how it did in the last hour."""
     healths = await service.provider_healths()
