@@ -1,8 +1,11 @@
 """LangChain's clients of OpenAI against the running service: chat, responses and embeddings."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
+import pytest_asyncio
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
@@ -40,31 +43,33 @@ def says(request: RecordedRequest) -> Any:
     return StreamReply([*map(event, chunks), DONE])
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def options(gateway: Gateway) -> AsyncIterator[dict[str, Any]]:
+    """LangChain shares connections among clients, and so among tests, unless it is given some."""
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        base_url = f"{gateway.address}/v1"
+        yield dict(model=MODEL, base_url=base_url, api_key="none", max_retries=0, http_async_client=client)
+
+
 @pytest.mark.parametrize("responses", [False, True], ids=["chat", "responses"])
 async def test_a_tool_and_what_came_of_it(
-    gateway: Gateway, provider: FakeOpenAIServer, monkeypatch: pytest.MonkeyPatch, responses: bool
+    gateway: Gateway, provider: FakeOpenAIServer, monkeypatch: pytest.MonkeyPatch, options: Any, responses: bool
 ) -> None:
     monkeypatch.setattr(provider, "usual", says)
-    options: Any = {"model": MODEL, "base_url": f"{gateway.address}/v1", "api_key": "none", "max_retries": 0}
-    client = ChatOpenAI(**options, use_responses_api=responses)
-    chat = client.bind_tools([weather])
+    chat = ChatOpenAI(**options, use_responses_api=responses).bind_tools([weather])
     talk: list[Any] = [HumanMessage(f"The weather, {responses}?")]
 
     first = await chat.ainvoke(talk)
     assert [(call["name"], call["args"]) for call in first.tool_calls] == [("weather", {"city": "Oslo"})]
     talk += [first, ToolMessage(weather.invoke(first.tool_calls[0]["args"]), tool_call_id=first.tool_calls[0]["id"])]
     pieces = [piece async for piece in chat.astream(talk)]
-    await client.root_async_client.close()
 
     assert "".join(piece.text for piece in pieces) == "It is 7 degrees in Oslo."
     assert (await gateway.topics()).count("started") == 1
 
 
-async def test_embeddings(gateway: Gateway, provider: FakeOpenAIServer) -> None:
-    options: Any = {"model": MODEL, "base_url": f"{gateway.address}/v1", "api_key": "none", "max_retries": 0}
-    client = OpenAIEmbeddings(**options, check_embedding_ctx_length=False)
-    vectors = await client.aembed_documents(["a", "b"])
-    await client.async_client._client.close()
+async def test_embeddings(gateway: Gateway, provider: FakeOpenAIServer, options: Any) -> None:
+    vectors = await OpenAIEmbeddings(**options, check_embedding_ctx_length=False).aembed_documents(["a", "b"])
 
     assert len(vectors) == 2
     assert all(isinstance(number, float) for vector in vectors for number in vector)
