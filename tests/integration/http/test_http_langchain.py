@@ -48,7 +48,7 @@ async def options(gateway: Gateway) -> AsyncIterator[dict[str, Any]]:
     """LangChain shares connections among clients, and so among tests, unless it is given some."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         base_url = f"{gateway.address}/v1"
-        yield dict(model=MODEL, base_url=base_url, api_key="none", max_retries=0, http_async_client=client)
+        yield {"model": MODEL, "base_url": base_url, "api_key": "none", "max_retries": 0, "http_async_client": client}
 
 
 @pytest.mark.parametrize("responses", [False, True], ids=["chat", "responses"])
