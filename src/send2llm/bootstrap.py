@@ -238,7 +238,8 @@ class Service:
         self.metrics.append_queue_depth(self._recorder.waiting_appends)
         try:
             for status in await self.projection_statuses.all():
-                self.metrics.projection_stands(status)
+                if status.role == "live":
+                    self.metrics.projection_stands(status)
         except StoreUnavailable:
             logger.warning("metrics.projections_unknown")
         return await asyncio.to_thread(self.metrics.render)
