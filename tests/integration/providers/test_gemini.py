@@ -196,7 +196,7 @@ async def test_a_hundred_texts_are_embedded_at_once(server: FakeGeminiServer, pr
 async def test_a_missing_vector_is_noticed(server: FakeGeminiServer, provider: HttpProvider) -> None:
     server.script(Reply.json({"embeddings": [{"values": [1]}]}))
 
-    with pytest.raises(MalformedReply, match="1 embeddings for 2 texts"):
+    with pytest.raises(MalformedReply, match="1 vectors for 2 inputs"):
         await provider.embed(call(*HI, *HI))
 
 

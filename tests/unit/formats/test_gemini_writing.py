@@ -304,7 +304,7 @@ def test_structured_output(wanted: Any, fields: Any) -> None:
         ({"tool_choice": "some"}, "tool_choice"),
         ({"tool_choice": {"type": "custom"}}, "tool_choice"),
         ({"tools": ({"type": "web_search"},)}, "tools"),
-        ({"tools": ({"type": "function", "function": 5},)}, "tools.function"),
+        ({"tools": ({"type": "function", "function": 5},)}, r"tools\.0\.function"),
         ({"tools": ({"type": "foreign", "format": "anthropic", "body": {"type": "bash"}},)}, "tools"),
         ({"extras": {"logit_bias": {"1": 2}}}, "logit_bias"),
         ({"extras": {"mystery": 1}, "format": "anthropic"}, "mystery"),

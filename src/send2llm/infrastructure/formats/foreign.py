@@ -122,18 +122,28 @@ def tools_for(parameters: Parameters, target: str) -> Iterable[tuple[JsonObject,
 
     A tool that is known to ``target`` only comes as ``({}, body)``.
     """
-    for tool in parameters.tools:
+    for place, tool in enumerate(parameters.tools):
         if tool.get("type") == FOREIGN_TOOL:
-            if tool.get("format") != target:
-                kind = f"{FORMATS.get(tool['format'], tool['format'])}, of type {tool['body'].get('type')!r},"
+            source, body = str(tool.get("format")), object_in(tool, "body", f"tools.{place}")
+            if source != target:
+                kind = f"{FORMATS.get(source, source)}, of type {body.get('type')!r},"
                 raise cannot_say(f"tools (a tool of {kind})", target)
-            yield {}, tool["body"]
+            yield {}, body
         elif tool.get("type", "function") == "function":
-            yield tool.get("function", {}), tool.get(target, {})
+            function = object_in(tool, "function", f"tools.{place}")
+            yield function, object_in(tool, target, f"tools.{place}") if target in tool else {}
         elif parameters.format == target:
             yield {}, tool
         else:
             raise cannot_say(f"tools (a tool of type {tool.get('type')!r})", target)
+
+
+def object_in(body: JsonObject, name: str, place: str) -> JsonObject:
+    """The object in a field of what the caller has sent; raises ``RequestRejected`` if there is none in it."""
+    value = body.get(name)
+    if isinstance(value, Mapping) and value:
+        return value
+    raise RequestRejected(f"The field '{place}.{name}' must be an object that says something.")
 
 
 def without_other_formats(tool: JsonObject, target: str) -> Body:
