@@ -111,7 +111,7 @@ class Gateway:
 
         async def complete() -> bool:
             listed = [one for one in (await self.api.get("/api/projections")).json()["data"] if one["role"] == "live"]
-            known = {one["name"] for one in listed} >= {"history", "cost_ledger"}
+            known = {one["name"] for one in listed} >= {"history", "cost_ledger", "usage"}
             return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
 
         await soon(complete)

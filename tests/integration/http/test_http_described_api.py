@@ -97,7 +97,7 @@ def known(address: str) -> dict[str, str]:
         message = {"model": MODEL, "content": "hello", "max_output_tokens": 20}
         client.post(f"/api/conversations/{conversation}/messages", json=message).raise_for_status()
         response = made("/v1/responses", {"model": MODEL, "input": "hello", "max_output_tokens": 20})
-        for path in ("/api/costs", "/api/conversations"):  # so that reports have lines
+        for path in ("/api/costs", "/api/usage", "/api/conversations"):  # so that reports have lines
             eventually(lambda path=path: client.get(path).raise_for_status().json()["data"])
     return {
         "conversation_id": conversation,
