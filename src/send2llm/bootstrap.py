@@ -67,6 +67,7 @@ from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
+from send2llm.application.usage import UsageQueries
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
@@ -100,6 +101,8 @@ from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
+from send2llm.infrastructure.read_models.usage import UsageProjection
+from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -139,7 +142,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), *own_projections(settings.projections))
+    return (HistoryProjection(), CostLedgerProjection(), UsageProjection(), *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -172,6 +175,7 @@ class Service:
     conversations: ConversationCommands
     history: HistoryQueries
     costs: CostQueries
+    usage: UsageQueries
     as_of: ConversationAsOf
     log: ConversationLog
     feed: EventFeed
@@ -238,7 +242,8 @@ class Service:
         self.metrics.append_queue_depth(self._recorder.waiting_appends)
         try:
             for status in await self.projection_statuses.all():
-                self.metrics.projection_stands(status)
+                if status.role == "live":
+                    self.metrics.projection_stands(status)
         except StoreUnavailable:
             logger.warning("metrics.projections_unknown")
         return await asyncio.to_thread(self.metrics.render)
@@ -400,6 +405,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield ConversationLog, log
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
+    yield UsageQueries, PostgresUsage(pool)
     yield PeriodUses, costs
     yield ProviderHealths, PostgresProviderHealth(pool)
     yield Processes, PostgresProcesses(pool)

@@ -6,6 +6,7 @@ Run it to print them: ``python tests/docs/format_tables.py``.
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import astuple, fields
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from send2llm.infrastructure.formats.foreign import HARMLESS, HARMLESS_VALUES
 from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.formats.openai_chat import requests as chat_requests
 from send2llm.infrastructure.formats.responses import requests as responses_requests
+from send2llm.infrastructure.providers.capabilities import Capabilities, capabilities_of
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.families import make_provider
 
@@ -132,5 +134,24 @@ def table(format_: str) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def capability_table() -> str:
+    """What each format can carry, as Markdown."""
+    head = ["format", *(field.name.replace("_", " ") for field in fields(Capabilities))]
+    lines = [head, ["---"] * len(head)]
+    for target in CAPABLE:
+        model_and_config = TARGETS.get(target) or ("m", OTHERS[target])
+        said = capabilities_of(make_provider(target, ProviderConfig("p", **model_and_config[1])))
+        lines.append([f"`{target}`", *({True: "yes", False: "-", None: "?"}[value] for value in astuple(said))])
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+OTHERS: Mapping[str, dict[str, Any]] = {
+    "azure": {"base_url": "http://h", "api_key": "k" * 8},
+    "vertex": {"api_key": "k" * 8, "options": {"project": "p", "location": "global"}},
+}
+CAPABLE = sorted([*TARGETS, *OTHERS])
+
+
 if __name__ == "__main__":
+    sys.stdout.write(capability_table() + "\n")
     sys.stdout.write("\n".join(f"{way}\n{table(way)}" for way in WAYS_IN))

@@ -110,8 +110,8 @@ class Gateway:
         """Wait until every stored event is in the history, and in the cost ledger."""
 
         async def complete() -> bool:
-            listed = (await self.api.get("/api/projections")).json()["data"]
-            known = {one["name"] for one in listed} >= {"history", "cost_ledger"}
+            listed = [one for one in (await self.api.get("/api/projections")).json()["data"] if one["role"] == "live"]
+            known = {one["name"] for one in listed} >= {"history", "cost_ledger", "usage"}
             return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
 
         await soon(complete)

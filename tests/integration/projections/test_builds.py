@@ -286,3 +286,29 @@ async def _is(statuses: PostgresProjections, wanted: dict[str, str]) -> bool:
 
 async def _has_role(statuses: PostgresProjections, label: str, role: str) -> bool:
     return (await roles(statuses)).get(label) == role
+
+
+async def test_a_build_that_is_dropped_in_the_middle_of_a_page_just_ends(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with project(Tally()):
+        say(*["a"] * 20)
+        eventually(onlooker.caught_up)
+        for _ in range(3):
+            begun = await builds.rebuild("tally")
+            wanted = BuildName(begun.version, begun.build)
+            try:
+                await builds.drop("tally", wanted)
+            except ProjectionConflict:  # it was quicker, and is what is read
+                await builds.rollback("tally")
+                await builds.drop("tally", wanted)
+        say("b")
+        eventually(lambda: onlooker.value(COUNT) == 21)
+        assert await roles(statuses) == {"1.1": "live"}
+
+    assert "projection.failed" not in capsys.readouterr().out

@@ -91,14 +91,19 @@ class ProjectionRunner:
         while not take_lease(connection, self._key):
             if stop.wait(self._timing.poll):
                 return True
+        if self._is_gone(connection):
+            return True
         with connection.begin():
-            if all(build.key != self._key for build in builds_of(connection, self._key.name)):
-                return True  # it was dropped
             position = self._checkpoint.begin(connection)
             self._skipped = self._checkpoint.skipped(connection)
         self._log.info("projection.running", position=position)
         self._create_tables(connection, stop)
         return self._follow(connection, position, stop)
+
+    def _is_gone(self, connection: Connection) -> bool:
+        """Whether somebody dropped the build."""
+        with connection.begin():
+            return all(build.key != self._key for build in builds_of(connection, self._key.name))
 
     def _create_tables(self, connection: Connection, stop: threading.Event) -> None:
         """In the usual place, unless a migration made them; those of any other place were made with the build."""
@@ -131,6 +136,8 @@ class ProjectionRunner:
             except Exception as error:  # a fold is anybody's code
                 if is_passing(error) or isinstance(error, CheckpointMoved):
                     raise
+                if self._is_gone(connection):
+                    return True  # with its tables, in the middle of a page
                 if limit == 1:
                     self._stand_still(connection, error, position, stop)
                 limit = max(limit // 2, 1)
@@ -166,6 +173,8 @@ class ProjectionRunner:
         except Exception as error:  # a fold is anybody's code, and tables are anybody's
             if is_passing(error) or isinstance(error, CheckpointMoved):
                 raise
+            if self._is_gone(connection):
+                return None
             self._stand_still(connection, error, position, stop)
             return position
 

@@ -25,6 +25,7 @@ from send2llm.interfaces.http import (
     responses,
     templates,
     token_counts,
+    usage,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
@@ -72,7 +73,19 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
+    for routes in (
+        health,
+        models,
+        responses,
+        conversations,
+        templates,
+        budgets,
+        costs,
+        usage,
+        audit,
+        operations,
+        projections,
+    ):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)
 
