@@ -60,6 +60,7 @@ from send2llm.application.ports import (
 )
 from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.provider_health import LATELY, ProviderHealth, ProviderHealths
+from send2llm.application.published_events import PublishedEvents
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -69,6 +70,7 @@ from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
+from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
@@ -78,6 +80,9 @@ from send2llm.infrastructure.event_store.guards import check_environment, check_
 from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.feed.documents import EventDocuments
+from send2llm.infrastructure.feed.pages import EventPages
+from send2llm.infrastructure.feed.published import PostgresPublishedEvents
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.log_seals.queries import PostgresSeals
 from send2llm.infrastructure.log_seals.sealer import LogSealer
@@ -175,6 +180,7 @@ class Service:
     as_of: ConversationAsOf
     log: ConversationLog
     feed: EventFeed
+    published: PublishedEvents
     projection_statuses: ProjectionStatuses
     projection_builds: ProjectionBuilds
     events: EventRegistry
@@ -215,8 +221,12 @@ class Service:
         self._stack.push_async_callback(self._upkeep.stop)
         self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
         for work in (self._keep_recovering(), *self._upkeep.works()):
-            self._stack.push_async_callback(_end, asyncio.create_task(work))
+            self._stack.push_async_callback(end_tasks, asyncio.create_task(work))
         self._stack.push_async_callback(asyncio.to_thread, self._listen_for_recalls().stop)
+
+    def about_to_stop(self) -> None:
+        """Let those go who follow what happens: they would stay for ever."""
+        self.published.close()
 
     async def stop(self) -> None:
         """Finish what goes on in the background, and close everything."""
@@ -397,6 +407,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield EventRegistry, events
     yield EventCodec, codec
     yield EventFeed, log
+    yield PublishedEvents, PostgresPublishedEvents(EventPages(pool, EventDocuments(codec)), database.dsn)
     yield ConversationLog, log
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
@@ -408,17 +419,6 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
     yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task that never ends by itself, and wait until it has ended.
-
-    Again, if need be: before Python 3.12 ``asyncio.wait_for`` swallows a cancellation that comes in the very moment in
-    which what it waits for is there.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1.0)
 
 
 def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:

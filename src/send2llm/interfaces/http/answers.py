@@ -47,8 +47,12 @@ class Events(_Answer):
 
 
 class Feed(Events):
-    """A page of all events; `head` is the position of the last one that is stored."""
+    """A page of events; `head` is the position of the last one that is stored.
 
+    Whoever goes on after `reached` misses nothing: up to there the log was looked through.
+    """
+
+    reached: int
     head: int
 
 

@@ -18,6 +18,7 @@ from send2llm.interfaces.http import (
     budgets,
     conversations,
     costs,
+    feed,
     health,
     models,
     operations,
@@ -72,7 +73,19 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
+    for routes in (
+        health,
+        models,
+        responses,
+        conversations,
+        templates,
+        budgets,
+        costs,
+        audit,
+        feed,
+        operations,
+        projections,
+    ):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)
 
