@@ -68,6 +68,7 @@ from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
+from send2llm.application.trail import Trails
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.ending_tasks import end_tasks
@@ -105,6 +106,8 @@ from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
+from send2llm.infrastructure.read_models.trail import TrailProjection
+from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -144,7 +147,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), *own_projections(settings.projections))
+    return (HistoryProjection(), CostLedgerProjection(), TrailProjection(), *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -192,6 +195,7 @@ class Service:
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
     seals: SealedLog
+    trails: Trails
     templates: Templates
     template_commands: TemplateCommands
     _clock: Clock
@@ -407,7 +411,9 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield EventRegistry, events
     yield EventCodec, codec
     yield EventFeed, log
-    yield PublishedEvents, PostgresPublishedEvents(EventPages(pool, EventDocuments(codec)), database.dsn)
+    documents = EventDocuments(codec)
+    yield PublishedEvents, PostgresPublishedEvents(EventPages(pool, documents), database.dsn)
+    yield Trails, PostgresTrails(pool, documents)
     yield ConversationLog, log
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs

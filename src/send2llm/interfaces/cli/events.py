@@ -138,11 +138,11 @@ def _write(event: "JsonDocument") -> None:
         (local_time(event["occurred_at"]), "dim"),
         (f"{event['topic']:<34}", "bold"),
         (f"{event['stream']} v{event['version']}", "cyan"),
-        (_gist(event["data"]), ""),
+        (gist(event["data"]), ""),
     )
 
 
-def _gist(data: Any) -> str:
+def gist(data: Any) -> str:
     """The event's own facts on one line; the terminal cuts what does not fit."""
     if not isinstance(data, dict):
         return json.dumps(data, ensure_ascii=False)

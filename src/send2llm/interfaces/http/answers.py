@@ -313,6 +313,21 @@ class MoneyAudit(_Answer):
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]*$", description="Bytes in hexadecimal.")]
 
 
+class TrailEvent(Event):
+    """An event of a trail; the fields of `data` that hold texts are left out, and named."""
+
+    left_out: list[str]
+
+
+class Trail(_Answer):
+    """Events in the order of their positions; go on after `reached` for `more`. Known up to `known_to`."""
+
+    data: list[TrailEvent]
+    reached: int
+    more: bool
+    known_to: int
+
+
 class Seal(_Answer):
     """The chain of hashes up to a position, signed."""
 

@@ -26,6 +26,7 @@ from send2llm.interfaces.http import (
     responses,
     templates,
     token_counts,
+    trail,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
@@ -73,19 +74,8 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (
-        health,
-        models,
-        responses,
-        conversations,
-        templates,
-        budgets,
-        costs,
-        audit,
-        feed,
-        operations,
-        projections,
-    ):
+    own = (conversations, templates, budgets, costs, audit, trail, feed, operations, projections)
+    for routes in (health, models, responses, *own):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)
 
