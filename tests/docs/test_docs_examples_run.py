@@ -6,6 +6,7 @@ file, word by word.
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,21 @@ def test_sql_runs_on_an_export(
     monkeypatch.chdir(tmp_path)
     with duckdb.connect() as connection:
         connection.execute(block.text).fetchall()
+
+
+def test_the_commands_of_the_analysis_run(service: RunningService, tmp_path: Path) -> None:
+    _ask(service)
+    page = ROOT / "docs" / "analysis.md"
+    for block in blocks("toml"):
+        if block.page == page:
+            (tmp_path / block.note).write_text(block.text)
+    lines = [line for block in blocks("console") if block.page == page for line in block.text.splitlines()]
+    commands = [shlex.split(line)[2:] for line in lines if line.startswith("$ send2llm ")]
+    assert {command[0] for command in commands} == {"export", "replay"}
+    for command in commands:
+        _run([*PROGRAM, *command], service, tmp_path)
+    found = json.loads(_run([*PROGRAM, "replay", "prices", "--export", "history", "--json"], service, tmp_path))
+    assert found["total"]["calls"] >= 1
 
 
 def test_the_tour_of_the_command_line_runs(service: RunningService, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ COMMANDS = MappingProxyType(
         "projections": ("projections:app", LOOK),
         "providers": ("providers:app", LOOK),
         "export": ("export:export", ANALYSE),
+        "replay": ("replay:app", ANALYSE),
         "serve": ("serve:serve", RUN),
         "doctor": ("doctor:doctor", RUN),
         "migrate": ("migrate:migrate", RUN),
