@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -100,6 +101,7 @@ from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.families import make_provider
+from send2llm.infrastructure.providers.presets import PRESETS, Preset
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
@@ -480,12 +482,19 @@ def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
     return _price_book(settings, _catalogue(settings, clock))
 
 
-def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:
-    configured = settings.providers
+def price_book_of_history(settings: Settings, clock: Clock) -> OverridePriceBook:
+    """The same, and also what known providers cost that are not configured, or are no longer."""
+    return _price_book(settings, _catalogue(settings, clock, PRESETS))
+
+
+def _catalogue(
+    settings: Settings, clock: Clock, presets: Mapping[str, Preset] = MappingProxyType({})
+) -> GenaiPriceBook:
+    known: dict[str, Preset | ProviderSettings] = {**presets, **settings.providers}
     return GenaiPriceBook(
-        {name: provider.base_url for name, provider in configured.items()},
+        {name: provider.base_url for name, provider in known.items()},
         clock,
-        catalogue_ids={name: one.price_provider for name, one in configured.items() if one.price_provider},
+        catalogue_ids={name: one.price_provider for name, one in known.items() if one.price_provider},
     )
 
 
