@@ -63,7 +63,8 @@ WAYS_IN: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"model": "m", "max_tokens": 2000, "messages": [{"role": "user", "content": "Rain?"}]},
         {
             "system": "Be brief.", "temperature": 0.5, "top_p": 0.9, "top_k": 9, "stop_sequences": ["."],
-            "tools": CLAUDE_TOOLS, "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+            "tools": CLAUDE_TOOLS, "tool_choice": {"type": "any"},
+            "tool_choice.disable_parallel_tool_use": {"type": "auto", "disable_parallel_tool_use": True},
             "thinking": {"type": "enabled", "budget_tokens": 1024},
             "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
             "cache_control": {"type": "ephemeral"}, "metadata": {"user_id": "u"}, "service_tier": "standard_only",
@@ -103,7 +104,8 @@ def outcomes(format_: str) -> Iterator[tuple[str, list[str]]]:
     caller = next(one for one in installed_formats() if one.name == format_ and "embeddings" not in one.paths[0])
     least, fields = WAYS_IN[format_]
     for name, value in fields.items():
-        yield name, [_outcome(caller, least, {name: value}, target) for target in TARGETS]
+        field = {name.partition(".")[0]: value}
+        yield name, [_outcome(caller, least, field, target) for target in TARGETS]
 
 
 def _outcome(caller: CallerFormat, least: dict[str, Any], field: dict[str, Any], target: str) -> str:

@@ -66,5 +66,5 @@ class EarlierAnswers:
             elif isinstance(event, CompletionReceived):
                 told.append(ToldMessage(event.answers[0].message, event.completion_id))
         if found is None:
-            raise EarlierAnswerNotFound(name.completion_id)
+            raise EarlierAnswerNotFound(name)
         return found

@@ -298,12 +298,14 @@ class Intents:
 
     async def _after(self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool) -> "_Place":
         """The conversation of an earlier answer, or a branch of it; raises ``EarlierAnswerNotFound``."""
+        failed = False
         try:
             conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
+            failed = conversation.ending(earlier.completion_id) is not None  # there it is, answered or not
             said = conversation.said_up_to(earlier.completion_id)
         except NotFound:
             if fresh:
-                raise EarlierAnswerNotFound(earlier.completion_id) from None
+                raise EarlierAnswerNotFound(earlier, failed=failed) from None
             return await self._after(command, earlier, fresh=True)  # what was known here may be old
         told = Told(going_on(said, command.messages))
         if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):

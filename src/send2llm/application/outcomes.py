@@ -14,7 +14,7 @@ from send2llm.application.context import Context
 from send2llm.application.intents import CallRefused, SendMessage
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.ports import AttemptReport, CallReport, Clock, Conversations, Observer
-from send2llm.domain.completion import Completion
+from send2llm.domain.completion import Completion, believed
 from send2llm.domain.conversation import CompletionEnd, Conversation
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -58,6 +58,7 @@ class Outcomes:
 
     async def received(self, call: OpenCall, completion: Completion) -> Reply:
         """The answer is there: store it, then hand it over."""
+        completion = believed(completion)
         charge = self._charges.for_answer(call, completion)
         event = CompletionReceived(
             completion_id=call.completion_id,
@@ -119,6 +120,7 @@ class Outcomes:
         failure: AttemptFailed | None = None,
     ) -> None:
         """The call ended after a part of the answer, or nobody waits for it; ``failure``: its attempt failed, too."""
+        partial = None if partial is None else believed(partial)
         charge = self._charges.for_interruption(call, partial)
         event = CompletionInterrupted(
             completion_id=call.completion_id,

@@ -1,10 +1,11 @@
 """What is asked of a model and what comes back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from send2llm.domain.message import (
     ContentPart,
+    EmbeddingPart,
     JsonObject,
     Message,
     ReasoningPart,
@@ -100,6 +101,25 @@ class Completion:
     reported_cost_usd: Decimal | None = None
     format: str = ""
     body: bytes = b""
+
+
+def believed(completion: Completion) -> Completion:
+    """Without a usage that cannot be: nothing read, or nothing written although something is there.
+
+    Half of a report is none: to charge by it would make a call cheaper than it was.
+    """
+    usage = completion.usage
+    if usage is None or (usage.input_tokens and (usage.output_tokens or not _says_anything(completion))):
+        return completion
+    return replace(completion, usage=None)
+
+
+def _says_anything(completion: Completion) -> bool:
+    return any(
+        not isinstance(part, EmbeddingPart) and (not isinstance(part, TextPart) or part.text)
+        for answer in completion.answers
+        for part in answer.message.parts
+    )
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Going on from an answer that was given earlier, without telling again what led to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from send2llm.domain.message import Message
@@ -12,10 +12,14 @@ INSTRUCTIONS = "instructions"
 
 @dataclass(frozen=True, slots=True)
 class EarlierAnswer:
-    """An answer that was given: its conversation and its completion."""
+    """An answer that was given: its conversation and its completion, and what the caller calls it."""
 
     conversation_id: UUID
     completion_id: UUID
+    name: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.name or str(self.completion_id)
 
 
 def going_on(said: Sequence[Message], new: Sequence[Message]) -> list[Message]:

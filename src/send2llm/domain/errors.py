@@ -162,8 +162,9 @@ class EarlierAnswerNotFound(NotFound):
 
     code = "earlier_answer_not_found"
 
-    def __init__(self, name: object) -> None:
-        super().__init__(f"There is no earlier answer {str(name)[:200]!r} here to go on from.")
+    def __init__(self, name: object, *, failed: bool = False) -> None:
+        why = "came to no answer, so that nothing can follow it: ask again" if failed else "was never given here"
+        super().__init__(f"The earlier answer {str(name)[:200]!r} {why}.")
 
 
 class BudgetNotFound(NotFound):
@@ -474,9 +475,10 @@ class ModelNotAvailable(ProviderError):
 
 
 class RequestRejected(ProviderError):
-    """The provider calls the request invalid; sending it again will not help."""
+    """The provider calls the request invalid; sending it again will not help. ``param`` is the field, if known."""
 
     code = "provider_rejected_request"
+    param: str | None = None
 
 
 class ContextLengthExceeded(RequestRejected):

@@ -5,10 +5,11 @@ import json
 import pytest
 from house import House, assistant, user
 
+from send2llm.domain.completion import Parameters
 from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.conversation_events import CompletionReceived
 from send2llm.domain.errors import SensitiveData
-from send2llm.domain.message import Message, TextPart, ToolCallPart, ToolResultPart
+from send2llm.domain.message import ForeignPart, Message, TextPart, ToolCallPart, ToolResultPart
 from send2llm.infrastructure.handlers.redact import Redact
 from send2llm.testing.providers import answer
 
@@ -183,3 +184,36 @@ async def test_a_search_of_what_assistants_said_is_to_be_had():
     house = House(handlers=[Redact({"answers": True})])
     await house.complete(user("Hi"), assistant(f"You are {MINE}"), user("Yes"))
     assert sent(house) == ["Hi", "You are [EMAIL_1]", "Yes"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": f"Of {MINE}"}},
+        {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": f"Of {MINE}"}]}},
+        {"type": "search_result", "source": "x", "title": MINE, "content": [{"type": "text", "text": "it"}]},
+        {"type": "local_shell_call_output", "call_id": "c", "output": f"From: {MINE}"},
+    ],
+)
+async def test_text_that_only_one_format_has_is_searched_too(house, body):
+    await house.complete(Message("user", (TextPart("Read."), ForeignPart("anthropic", body))))
+
+    (part,) = [part for part in house.provider.calls[-1].messages[0].parts if isinstance(part, ForeignPart)]
+    assert "[EMAIL_1]" in str(part.body)
+    assert MINE not in stored(house) + str(part.body)
+
+
+async def test_bytes_and_names_are_left_as_they_are(house):
+    body = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": MINE}, "id": MINE}
+    await house.complete(Message("user", (ForeignPart("anthropic", body),)))
+
+    (part,) = house.provider.calls[-1].messages[0].parts
+    assert part.body == body
+
+
+async def test_a_predicted_answer_is_searched_too(house):
+    prediction = {"type": "content", "content": f"Dear {MINE}"}
+    await house.complete(user("Write."), parameters=Parameters(extras={"prediction": prediction}))
+
+    assert house.provider.calls[-1].parameters.extras["prediction"]["content"] == "Dear [EMAIL_1]"
+    assert MINE not in stored(house)

@@ -231,7 +231,6 @@ def test_parameters(parameters: Parameters, vendor: str, fields: dict[str, Any])
         (Parameters(presence_penalty=0.5), "", "presence_penalty"),
         (Parameters(parallel_tool_calls=False), "", "parallel_tool_calls"),
         (Parameters(top_k=1), "meta", "top_k"),
-        (Parameters(reasoning_tokens=1), "amazon", "reasoning_tokens"),
         (Parameters(reasoning_effort="minimal"), "", "reasoning_effort"),
         (Parameters(response_format={"type": "json_object"}), "", "response_format"),
         (Parameters(tools=(WEATHER,), tool_choice={"type": "allowed_tools"}), "", "tool_choice"),

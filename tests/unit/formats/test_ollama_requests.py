@@ -167,7 +167,6 @@ def test_what_is_usual_gives_way_to_what_is_asked() -> None:
     ("parameters", "field"),
     [
         (Parameters(choices=2), "'n'"),
-        (Parameters(reasoning_tokens=5), "reasoning_tokens"),
         (Parameters(parallel_tool_calls=False), "parallel_tool_calls"),
         (Parameters(reasoning_effort="minimal"), "reasoning_effort"),
         (Parameters(response_format={"type": "grammar"}), "response_format"),

@@ -88,11 +88,32 @@ HARMLESS_VALUES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
 
 def refuse_foreign_fields(parameters: Parameters, target: str) -> None:
     """Raise ``RequestRejected`` for a field that a provider of the format ``target`` would never get to know."""
-    if not parameters.extras or parameters.format == target:
+    if parameters.format == target:
         return
     for name, value in parameters.extras.items():
         if not is_harmless(parameters.format, name, value):
             raise cannot_say(name, target, source=parameters.format)
+    for place, tool in enumerate(parameters.tools):
+        for name in _further_fields(tool, parameters.format):
+            raise cannot_say(f"tools.{place}.{name}", target, source=parameters.format)
+    for name in (parameters.response_format or {}).keys() - _RESPONSE_FORMAT:
+        raise cannot_say(f"response_format.{name}", target, source=parameters.format)
+
+
+def _further_fields(tool: JsonObject, source: str) -> Iterable[str]:
+    """What a function tool says beyond what all formats can say, and what is harmless."""
+    if tool.get("type") != "function":
+        return
+    yield from tool.keys() - _TOOL - FORMATS.keys()
+    for place, known in (("function", _FUNCTION), (source, _TOOL)):
+        further = tool.get(place)
+        if isinstance(further, Mapping):
+            yield from further.keys() - known
+
+
+_TOOL = frozenset({"type", "function", "cache_control", "eager_input_streaming"})
+_FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
+_RESPONSE_FORMAT = frozenset({"type", "json_schema"})
 
 
 def is_harmless(source: str, name: str, value: Any) -> bool:
@@ -118,10 +139,12 @@ _SPELLINGS = {"choices": "n", "max_output_tokens": "max_tokens"}
 def cannot_say(field: str, target: str, *, source: str | None = None) -> RequestRejected:
     """The error for a ``field`` that the format ``target`` has no word for."""
     of = f" of {FORMATS.get(source, source)}" if source else ""
-    return RequestRejected(
+    error = RequestRejected(
         f"The field {field[:80]!r}{of} cannot be said in {FORMATS.get(target, target)}. Leave it out, send the request "
         f"to a provider whose format has it, or have the operator put it into leave_out of this provider."
     )
+    error.param = field[:80]
+    return error
 
 
 def refuse_foreign_part(part: object, target: str) -> RequestRejected:

@@ -28,6 +28,9 @@ Kind = Literal["private_key", "jwt", "api_key", "email", "iban", "credit_card", 
 EVERY_KIND: tuple[Kind, ...] = ("private_key", "jwt", "api_key", "email", "iban", "credit_card", "ip", "phone")
 
 
+PREDICTED = "prediction"
+"""The field of a request that holds text which the answer is expected to have."""
+
 LONG = 100_000
 """Characters; to look through more takes so long that other calls shall not wait for it."""
 
@@ -72,8 +75,11 @@ class Redact(Handler):
             messages, vault = await asyncio.to_thread(self._redacted, command, said)
         else:
             messages, vault = self._redacted(command, said)
+        extras = self._redactor.fields(command.parameters.extras, PREDICTED, vault)
         if len(vault):
             exchange.notes[self] = vault
+        if extras is not command.parameters.extras:
+            command = replace(command, parameters=replace(command.parameters, extras=extras))
         if all(one is other for one, other in zip(messages, command.messages, strict=True)):
             return command
         return replace(command, messages=messages)

@@ -28,7 +28,7 @@ class Template(Handler):
 
     async def on_request(self, command: SendMessage, exchange: Exchange) -> SendMessage:
         """The request with the messages of its prompt, if it names one."""
-        prompt = command.parameters.extras.get(FIELD)
+        prompt = command.parameters.extras.get(FIELD) if command.parameters.embedding is None else None
         if not isinstance(prompt, Mapping) or str(prompt.get("id", "")).startswith(FOREIGN_BEGINNING):
             return command
         unknown = sorted(prompt.keys() - _KNOWN)

@@ -68,6 +68,9 @@ def _write_tool(function: JsonObject, further: JsonObject) -> Body:
     return tool | dict(further)
 
 
+_CHOICE_FIELDS = frozenset({"type", "name", "disable_parallel_tool_use"})
+
+
 def read_tool_choice(body: Body) -> tuple[str | JsonObject | None, bool | None]:
     """The choice, and whether several tools may be called at once; raises ``WrongFieldError``."""
     choice = optional_object(body, "tool_choice")
@@ -75,6 +78,8 @@ def read_tool_choice(body: Body) -> tuple[str | JsonObject | None, bool | None]:
         return None, None
     try:
         kind = required_string(choice, "type")
+        for further in choice.keys() - _CHOICE_FIELDS:
+            raise WrongFieldError("is no field that is known here; leave it out", further)
         parallel = None
         if choice.get("disable_parallel_tool_use") is not None:
             parallel = not optional_boolean(choice, "disable_parallel_tool_use")

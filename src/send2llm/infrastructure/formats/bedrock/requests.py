@@ -88,9 +88,7 @@ def _output(parameters: Parameters) -> Body:
 def _additional(parameters: Parameters, vendor: str) -> Body:
     """What goes past Converse to the model; each vendor has its own words."""
     fields: Body = {}
-    if parameters.reasoning_tokens is not None:
-        if vendor != "anthropic":
-            raise cannot_say("reasoning_tokens", FORMAT)
+    if parameters.reasoning_tokens is not None and vendor == "anthropic":  # others have no limit of thoughts
         fields["thinking"] = {"type": "enabled", "budget_tokens": parameters.reasoning_tokens}
     if parameters.top_k is not None:
         name = _TOP_K_FIELDS.get(vendor)

@@ -14,7 +14,6 @@ from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.foreign import (
     cannot_say,
     is_harmless,
-    refuse_fields,
     refuse_foreign_fields,
     tools_for,
 )
@@ -50,7 +49,6 @@ def write_request(model: str, messages: Sequence[Message], parameters: Parameter
 
     Streams report their usage unasked.
     """
-    refuse_fields(parameters, FORMAT, "reasoning_tokens")
     body: Body = {"model": model, "messages": write_messages(messages), **_further(parameters)}
     for name, spelling in _NAMES.items():
         value = getattr(parameters, name)

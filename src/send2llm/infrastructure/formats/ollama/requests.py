@@ -41,7 +41,7 @@ def write_request(
 
     Raises ``RequestRejected``.
     """
-    refuse_fields(parameters, FORMAT, "choices", "reasoning_tokens")
+    refuse_fields(parameters, FORMAT, "choices")
     if parameters.parallel_tool_calls is False:
         raise cannot_say("parallel_tool_calls", FORMAT)
     body = _begun(model, parameters, usual)

@@ -5,7 +5,7 @@ among the parameters' extras.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ _SAME_IN_CHAT = (
 """Fields that OpenAI's chat completions have under the same names."""
 
 _LACKING = (
-    "stop", "seed", "choices", "top_k", "frequency_penalty", "presence_penalty", "reasoning_tokens", "embedding",
+    "stop", "seed", "choices", "top_k", "frequency_penalty", "presence_penalty", "embedding",
 )  # fmt: skip
 """Known parameters that this format has no field for."""
 
@@ -107,7 +107,7 @@ def _earlier(name: str) -> EarlierAnswer:
     answer = earlier_answer(name)
     if answer is None:
         raise EarlierAnswerNotFound(name)
-    return answer
+    return replace(answer, name=name)
 
 
 def _instructions(body: Body) -> list[Message]:

@@ -3,9 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from send2llm.handlers import (
     ContentPart,
+    ForeignPart,
+    JsonObject,
     Message,
     ReasoningPart,
     RefusalPart,
@@ -34,6 +37,12 @@ class Redactor:
     def redacted(self, messages: Sequence[Message], vault: Vault) -> Sequence[Message]:
         """The messages with placeholders; raises ``SensitiveData``."""
         return [self._message(message, vault, f"messages.{place}") for place, message in enumerate(messages)]
+
+    def fields(self, extras: JsonObject, name: str, vault: Vault) -> JsonObject:
+        """Fields of a request with placeholders in the texts of one of them; raises ``SensitiveData``."""
+        if name not in extras:
+            return extras
+        return {**extras, name: with_texts(extras[name], lambda text, **_: self.text(text, vault, name))}
 
     def text(self, text: str, vault: Vault, param: str) -> str:
         """A text with placeholders; raises ``SensitiveData``."""
@@ -113,7 +122,33 @@ def _with_text(part: ContentPart, change: Callable[..., str]) -> ContentPart:
             return part if (new := change(text)) == text else replace(part, refusal=new)
         case ReasoningPart(text=text):
             return part if (new := change(text)) == text else replace(part, text=new)
+        case ForeignPart(body=body):
+            return part if (seen := with_texts(body, change)) == body else replace(part, body=seen)
     return part
+
+
+NO_TEXT = frozenset(
+    {
+        *("type", "id", "call_id", "item_id", "tool_use_id", "tool_call_id", "file_id", "container_id", "response_id"),
+        *("media_type", "mime_type", "format", "role", "status", "encrypted_content", "signature", "image_url"),
+        *("file_data", "partial_image_b64", "input_audio", "tokens"),
+    }
+)
+"""Fields of parts whose values are names, or bytes, and no text of anybody's."""
+
+
+def with_texts(value: Any, change: Callable[..., str]) -> Any:
+    """A JSON value with its texts changed, but for names and bytes."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list | tuple):
+        return [with_texts(one, change) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    bytes_inside = {"data", "bytes"} if value.get("type") not in ("text", "content") else frozenset()
+    return {
+        name: one if name in NO_TEXT or name in bytes_inside else with_texts(one, change) for name, one in value.items()
+    }
 
 
 def placeholders_in(messages: Iterable[Message]) -> frozenset[str]:
