@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "projection": ("projection.py",),
     "ledger": ("ledger.py",),
     "usage": ("usage.py",),
+    "feed": ("feed.py",),
 }
 LONGEST = 120.0
 """Seconds that one of them may take before it is ended."""

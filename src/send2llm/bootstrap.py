@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,7 @@ from send2llm.application.ports import (
 )
 from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.provider_health import LATELY, ProviderHealth, ProviderHealths
+from send2llm.application.published_events import PublishedEvents
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -68,9 +70,11 @@ from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
+from send2llm.application.trail import Trails
 from send2llm.application.usage import UsageQueries
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
+from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
@@ -80,6 +84,9 @@ from send2llm.infrastructure.event_store.guards import check_environment, check_
 from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.feed.documents import EventDocuments
+from send2llm.infrastructure.feed.pages import EventPages
+from send2llm.infrastructure.feed.published import PostgresPublishedEvents
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.log_seals.queries import PostgresSeals
 from send2llm.infrastructure.log_seals.sealer import LogSealer
@@ -95,6 +102,7 @@ from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.families import make_provider
+from send2llm.infrastructure.providers.presets import PRESETS, Preset
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
@@ -102,6 +110,8 @@ from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
+from send2llm.infrastructure.read_models.trail import TrailProjection
+from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
 from send2llm.infrastructure.read_models.usage import UsageProjection
 from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
@@ -143,7 +153,8 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), UsageProjection(), *own_projections(settings.projections))
+    built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
+    return (*built_in, *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -180,6 +191,7 @@ class Service:
     as_of: ConversationAsOf
     log: ConversationLog
     feed: EventFeed
+    published: PublishedEvents
     projection_statuses: ProjectionStatuses
     projection_builds: ProjectionBuilds
     events: EventRegistry
@@ -192,6 +204,7 @@ class Service:
     budgets_as_of: BudgetAsOf
     audit_money: AuditMoney
     seals: SealedLog
+    trails: Trails
     templates: Templates
     template_commands: TemplateCommands
     _clock: Clock
@@ -221,8 +234,12 @@ class Service:
         self._stack.push_async_callback(self._upkeep.stop)
         self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
         for work in (self._keep_recovering(), *self._upkeep.works()):
-            self._stack.push_async_callback(_end, asyncio.create_task(work))
+            self._stack.push_async_callback(end_tasks, asyncio.create_task(work))
         self._stack.push_async_callback(asyncio.to_thread, self._listen_for_recalls().stop)
+
+    def about_to_stop(self) -> None:
+        """Let those go who follow what happens: they would stay for ever."""
+        self.published.close()
 
     async def stop(self) -> None:
         """Finish what goes on in the background, and close everything."""
@@ -244,7 +261,8 @@ class Service:
         self.metrics.append_queue_depth(self._recorder.waiting_appends)
         try:
             for status in await self.projection_statuses.all():
-                self.metrics.projection_stands(status)
+                if status.role == "live":
+                    self.metrics.projection_stands(status)
         except StoreUnavailable:
             logger.warning("metrics.projections_unknown")
         return await asyncio.to_thread(self.metrics.render)
@@ -404,6 +422,9 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield EventRegistry, events
     yield EventCodec, codec
     yield EventFeed, log
+    documents = EventDocuments(codec)
+    yield PublishedEvents, PostgresPublishedEvents(EventPages(pool, documents), database.dsn)
+    yield Trails, PostgresTrails(pool, documents)
     yield ConversationLog, log
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
@@ -416,17 +437,6 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
     yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task that never ends by itself, and wait until it has ended.
-
-    Again, if need be: before Python 3.12 ``asyncio.wait_for`` swallows a cancellation that comes in the very moment in
-    which what it waits for is there.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1.0)
 
 
 def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:
@@ -475,12 +485,19 @@ def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
     return _price_book(settings, _catalogue(settings, clock))
 
 
-def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:
-    configured = settings.providers
+def price_book_of_history(settings: Settings, clock: Clock) -> OverridePriceBook:
+    """The same, and also what known providers cost that are not configured, or are no longer."""
+    return _price_book(settings, _catalogue(settings, clock, PRESETS))
+
+
+def _catalogue(
+    settings: Settings, clock: Clock, presets: Mapping[str, Preset] = MappingProxyType({})
+) -> GenaiPriceBook:
+    known: dict[str, Preset | ProviderSettings] = {**presets, **settings.providers}
     return GenaiPriceBook(
-        {name: provider.base_url for name, provider in configured.items()},
+        {name: provider.base_url for name, provider in known.items()},
         clock,
-        catalogue_ids={name: one.price_provider for name, one in configured.items() if one.price_provider},
+        catalogue_ids={name: one.price_provider for name, one in known.items() if one.price_provider},
     )
 
 

@@ -56,7 +56,7 @@ WAYS_IN: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "metadata": {"a": "b"}, "prompt_cache_key": "k", "prompt_cache_options": {}, "safety_identifier": "u",
             "prompt_cache_retention": "24h", "service_tier": "flex", "store": True, "user": "u", "verbosity": "low",
             "logprobs": True, "logit_bias": {"7": 1}, "prediction": {"type": "content", "content": "x"},
-            "modalities": ["text"], "web_search_options": {},
+            "modalities": ["text", "audio"], "web_search_options": {},
         },
     ),
     "anthropic": (
@@ -67,7 +67,7 @@ WAYS_IN: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "thinking": {"type": "enabled", "budget_tokens": 1024},
             "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
             "cache_control": {"type": "ephemeral"}, "metadata": {"user_id": "u"}, "service_tier": "standard_only",
-            "context_management": {"edits": []}, "diagnostics": {}, "container": "c", "mcp_servers": [],
+            "context_management": {"edits": []}, "diagnostics": {}, "container": "c", "mcp_servers": [{"name": "m"}],
             "inference_geo": "eu", "speed": "fast",
         },
     ),

@@ -161,7 +161,7 @@ async def test_tuned_models_have_their_own_place(server: FakeGeminiServer, provi
 
 async def test_what_gemini_cannot_say_is_not_sent(server: FakeGeminiServer, provider: HttpProvider) -> None:
     with pytest.raises(RequestRejected, match="logit_bias") as caught:
-        await provider.complete(call(extras={"logit_bias": {}}))
+        await provider.complete(call(extras={"logit_bias": {"7": 1}}))
 
     assert caught.value.provider == "google"
     assert server.requests == []

@@ -236,7 +236,7 @@ def test_parameters(parameters: Parameters, vendor: str, fields: dict[str, Any])
         (Parameters(response_format={"type": "json_object"}), "", "response_format"),
         (Parameters(tools=(WEATHER,), tool_choice={"type": "allowed_tools"}), "", "tool_choice"),
         (Parameters(tools=({"type": "foreign", "format": "gemini", "body": {}},)), "", "tools"),
-        (Parameters(extras={"logit_bias": {}}), "", "logit_bias"),
+        (Parameters(extras={"logit_bias": {"7": 1}}), "", "logit_bias"),
     ],
 )
 def test_parameters_that_it_lacks_are_refused_by_name(parameters: Parameters, vendor: str, field: str) -> None:

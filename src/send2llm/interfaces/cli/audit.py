@@ -12,6 +12,7 @@ from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import console, count, local_time, note, show_table, usd, warn, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.trail import trail
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import ServiceClient
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 NUMBERS = ("holds", "settled", "lent", "spent", "held", "known later")
 
 app = typer.Typer(help="Check that the books agree, and that the log is what was sealed.", no_args_is_help=True)
+
+
+app.command("trail")(trail)
 
 
 @app.command("money")
@@ -46,6 +50,10 @@ def verify(
     kept: Annotated[
         Path | None, typer.Option("--kept", help="Seals that were kept elsewhere, as `audit seals --json` prints them.")
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Verify the files of `send2llm export`, without any service."),
+    ] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -55,8 +63,13 @@ def verify(
     taken, which shows damage but no forgery.
     """
     body = {"public_keys": key or [], "kept": _kept(kept)}
-    with connect(url) as client:
-        found = _followed(client, "/api/audit/log", "Verifying", body)
+    if export is not None:
+        from send2llm.interfaces.cli.exported_log import verify_export
+
+        found = verify_export(export, **body)
+    else:
+        with connect(url) as client:
+            found = _followed(client, "/api/audit/log", "Verifying", body)
     if as_json:
         write_json(found)
     elif found["intact"]:

@@ -47,8 +47,12 @@ class Events(_Answer):
 
 
 class Feed(Events):
-    """A page of all events; `head` is the position of the last one that is stored."""
+    """A page of events; `head` is the position of the last one that is stored.
 
+    Whoever goes on after `reached` misses nothing: up to there the log was looked through.
+    """
+
+    reached: int
     head: int
 
 
@@ -358,6 +362,21 @@ class MoneyAudit(_Answer):
 
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]*$", description="Bytes in hexadecimal.")]
+
+
+class TrailEvent(Event):
+    """An event of a trail; the fields of `data` that hold texts are left out, and named."""
+
+    left_out: list[str]
+
+
+class Trail(_Answer):
+    """Events in the order of their positions; go on after `reached` for `more`. Known up to `known_to`."""
+
+    data: list[TrailEvent]
+    reached: int
+    more: bool
+    known_to: int
 
 
 class Seal(_Answer):
