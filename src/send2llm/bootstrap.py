@@ -23,6 +23,7 @@ from send2llm import __version__
 from send2llm.application.admission import Admission
 from send2llm.application.background import Background
 from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
+from send2llm.application.budgets.as_of import BudgetAsOf
 from send2llm.application.budgets.call_bounds import CallBounds
 from send2llm.application.budgets.closing import CloseEndedPeriods
 from send2llm.application.budgets.commands import BudgetCommands
@@ -200,6 +201,7 @@ class Service:
     budgets: BudgetCommands
     budget_queries: BudgetQueries
     budget_explanations: BudgetExplanations
+    budgets_as_of: BudgetAsOf
     audit_money: AuditMoney
     seals: SealedLog
     trails: Trails
@@ -318,6 +320,7 @@ USE_CASES = (
     Admission,
     AuditMoney,
     BudgetCommands,
+    BudgetAsOf,
     BudgetExplanations,
     BudgetQueries,
     BudgetUpkeep,

@@ -195,6 +195,18 @@ async def test_costs(gateway):
     assert "Nothing was spent" in (await run(gateway, "costs", "--actor", "nobody")).errors
 
 
+async def test_a_budget_as_it_was(gateway):
+    made = (await run(gateway, "budget", "set", "fake", "--limit", "1", "--json")).json
+    await run(gateway, "budget", "set", "fake", "--limit", "2")
+    (defined, *_) = (await gateway.api.get(f"/api/budgets/{made['id']}/events")).json()["data"]
+    for at in (str(defined["position"]), defined["occurred_at"]):
+        shown = await run(gateway, "budget", "show", "fake", "--at", at)
+        figures = dict(line.rsplit(None, 1) for line in shown.output.splitlines()[1:])
+        assert (figures["limit"], figures["left"], figures["held"]) == ("$1", "$1", "-")
+    early = await run(gateway, "budget", "show", "fake", "--at", "2020-01-01")
+    assert (early.exit_code, "no budget" in early.errors.lower()) == (1, True)
+
+
 async def test_usage(gateway):
     assert "Nothing was asked" in (await run(gateway, "usage")).errors
     await gateway.ask(**LIMITED)

@@ -270,6 +270,46 @@ class TestLookingBack:
         assert sum(Decimal(one["amount_usd"]) for one in told["data"]) == Decimal(told["usd"])
         assert told["usd"] == running[f"{figure}_usd"]
 
+    async def test_as_it_was_after_any_event(self, gateway):
+        made = await define(gateway)
+        await gateway.ask(**LIMITED)
+        await gateway.api.patch(f"/api/budgets/{made['id']}", json={"limit_usd": "2"})
+        await gateway.ask(**LIMITED)
+        await all_home(gateway, made)
+        path = f"/api/budgets/{made['id']}"
+        plan = (await gateway.api.get(f"{path}/events")).json()["data"]
+        period = (await gateway.api.get(f"{path}/events", params={"period": made["running"]["key"]})).json()["data"]
+        changes = {
+            figure: (await gateway.api.get(f"{path}/explain?figure={figure}")).json()["data"]
+            for figure in ("limit", "settled", "lent", "left", "overrun")
+        }
+        for event in period:
+            position = event["position"]
+            told = (await gateway.api.get(f"{path}?at={position}")).json()["running"]
+            for figure, entries in changes.items():
+                expected = sum(Decimal(one["amount_usd"]) for one in entries if one["position"] <= position)
+                assert Decimal(told[f"{figure}_usd"]) == expected, (figure, position)
+            assert (told["held_usd"], told["spent_usd"], told["exhausted_at"]) == (None, None, None)
+        at_once = (await gateway.api.get(f"{path}?at={plan[0]['position']}")).json()
+        assert (at_once["limit_usd"], at_once["running"]["left_usd"]) == ("1", "1")
+        then = (await gateway.api.get(path, params={"at": plan[0]["occurred_at"]})).json()
+        assert then["limit_usd"] == "1"
+        now = (await gateway.api.get(path)).json()
+        for last in ("9" * 20, str(period[-1]["position"]), "2999-01-01T00:00:00Z"):
+            shown = (await gateway.api.get(path, params={"at": last, "period": made["running"]["key"]})).json()
+            assert shown["running"]["settled_usd"] == now["running"]["settled_usd"], last
+            assert shown["running"]["left_usd"] == now["running"]["left_usd"], last
+
+    @pytest.mark.parametrize(
+        ("at", "status"), [("0", 404), ("2020-01-01T00:00:00Z", 404), ("2020-01-01", 400), ("-1", 400), ("now", 400)]
+    )
+    async def test_before_there_was_a_budget_there_is_none(self, gateway, at, status):
+        made = await define(gateway)
+        response = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": at})
+        assert response.status_code == status, response.text
+        unspent = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": "9" * 20, "period": "1999-01"})
+        assert unspent.json()["code"] == "budget_period_not_found"
+
     async def test_events_of_the_plan_and_of_the_period(self, gateway):
         made = await define(gateway)
         await gateway.ask(**LIMITED)

@@ -49,7 +49,8 @@ class BudgetReport:
 
     ``use`` is ``None`` and the balance untouched when nothing was spent in it. ``refused`` is what a call needed that
     was refused for good, the first under this limit. ``exhausted``: nothing useful is left. ``exhausted_at`` is when
-    all will be spent if it goes on as in the last hour; ``None`` when it lasts until the period ends.
+    all will be spent if it goes on as in the last hour; ``None`` when it lasts until the period ends. ``past``: that is
+    how it was, and there is no ``use`` because nobody knows it any more.
     """
 
     plan: BudgetPlan
@@ -61,6 +62,7 @@ class BudgetReport:
     thresholds_reached: Sequence[int]
     use: PeriodUse | None
     exhausted_at: datetime | None
+    past: bool = False
 
 
 class BudgetQueries:
@@ -108,7 +110,7 @@ class BudgetQueries:
         except BudgetPeriodNotFound:
             if wanted != running:
                 raise
-            return _untouched(plan, running)
+            return untouched(plan, running)
         use = await self._uses.period_use(plan.id, budget.period.key, now - RATE_OVER)
         return BudgetReport(
             plan=plan,
@@ -123,9 +125,10 @@ class BudgetQueries:
         )
 
 
-def _untouched(plan: BudgetPlan, period: Period) -> BudgetReport:
+def untouched(plan: BudgetPlan, period: Period, *, past: bool = False) -> BudgetReport:
+    """A period in which nothing was spent."""
     balance = Balance(plan.limit, ZERO, ZERO, ZERO, plan.limit, ZERO, ZERO, ZERO)
-    return BudgetReport(plan, period, balance, False, False, None, (), None, None)
+    return BudgetReport(plan, period, balance, False, False, None, (), None, None, past)
 
 
 def _exhausted_at(budget: ProviderBudget, use: PeriodUse, now: datetime) -> datetime | None:

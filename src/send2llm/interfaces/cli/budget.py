@@ -20,6 +20,7 @@ from send2llm.interfaces.cli.budget_tables import show_budget, show_budgets, sho
 from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import note, write_json
+from send2llm.interfaces.cli.report_options import moment
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 OPTIONS = {
@@ -58,6 +59,9 @@ Threshold = Annotated[
     list[int] | None, typer.Option(help="A percentage to be told of; several. [default: 50, 80, 100]")
 ]
 Period = Annotated[str | None, typer.Option(metavar="KEY", help="Such as 2026-11; by default the running one.")]
+At = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="As it was at this position of the log or time: 2026-11-23T12:00.")
+]
 Figure = Annotated[str, typer.Option(help="limit, carried_over, settled, lent, left, assumed, overrun or held.")]
 Reason = Annotated[str, typer.Option(help="Why.")]
 
@@ -117,6 +121,7 @@ def show(
     budget: Which,
     *,
     period: Period = None,
+    at: At = None,
     tenant: Tenant = None,
     actor: Actor = None,
     kind: Kind = None,
@@ -124,9 +129,10 @@ def show(
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Show where a budget stands."""
+    """Show where a budget stands, or stood."""
+    when = at if at is None or at.isdigit() else moment("--at", at, zone or "UTC")
     with connect(url, OPTIONS) as client:
-        found = client.get(f"/api/budgets/{find(client, budget, tenant, actor, kind, zone)}", period=period)
+        found = client.get(f"/api/budgets/{find(client, budget, tenant, actor, kind, zone)}", period=period, at=when)
     if as_json:
         write_json(found)
     else:

@@ -162,7 +162,8 @@ class BudgetPlan(_Answer):
 class Running(_Answer):
     """Where a period stands.
 
-    `refused_usd` is what a call needed that was refused for good, the first under this limit.
+    `refused_usd` is what a call needed that was refused for good, the first under this limit. `held_usd` and
+    `spent_usd` are `null` when the past was asked for.
     """
 
     key: str
@@ -173,13 +174,13 @@ class Running(_Answer):
     carried_over_usd: Usd
     settled_usd: Usd
     lent_usd: Usd
-    held_usd: Usd
+    held_usd: Usd | None
     left_usd: Usd
     excess_usd: Usd
     assumed_usd: Usd
     overrun_usd: Usd
-    spent_usd: Usd
-    spent_last_hour_usd: Usd
+    spent_usd: Usd | None
+    spent_last_hour_usd: Usd | None
     exhausted: bool
     refused_usd: Usd | None
     exhausted_at: datetime | None

@@ -17,6 +17,7 @@ from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.bodies import ChangeBudget, DefineBudget, RetireBudget
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ends
+from send2llm.interfaces.http.moments import number_or_time
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/budgets", tags=["budgets"], route_class=StrictRoute)
@@ -29,6 +30,8 @@ Period = Annotated[
         "hour is written %2B in a URL.",
     ),
 ]
+
+At = Annotated[str | None, Query(description="A position of the log, or an RFC 3339 time.")]
 
 
 @router.post(
@@ -55,9 +58,18 @@ async def list_budgets(service: TheService, retired: bool = False) -> Response:
 
 
 @router.get("/{budget_id}", summary="Where a budget stands", response_model=None, responses=ends(answers.Budget, 404))
-async def show(service: TheService, budget_id: UUID, period: Period = None) -> Response:
-    """Of what may be spent, so much is settled, so much lent to processes (calls hold a part of it), the rest left."""
-    return views.json_response(_report(service, await service.budget_queries.one(budget_id, period)))
+async def show(service: TheService, budget_id: UUID, period: Period = None, at: At = None) -> Response:
+    """Of what may be spent, so much is settled, so much lent to processes (calls hold a part of it), the rest left.
+
+    With `at` as it was, folded from the events; then `held_usd`, `spent_usd` and `spent_last_hour_usd` are `null`.
+    """
+    if at is None:
+        report = await service.budget_queries.one(budget_id, period)
+    elif isinstance(moment := number_or_time(at, "position"), int):
+        report = await service.budgets_as_of.position(budget_id, moment, period)
+    else:
+        report = await service.budgets_as_of.time(budget_id, moment, period)
+    return views.json_response(_report(service, report))
 
 
 @router.patch("/{budget_id}", summary="Change a budget", response_model=None, responses=ends(answers.Budget, 404, 409))
@@ -136,6 +148,7 @@ def _warnings(plan: BudgetPlan, providers: Collection[str]) -> list[str]:
 
 def _report(service: Service, report: BudgetReport) -> dict[str, Any]:
     balance, use = report.balance, report.use
+    unused = None if report.past else ZERO
     return {
         **_plan(service, report.plan),
         "running": {
@@ -147,13 +160,13 @@ def _report(service: Service, report: BudgetReport) -> dict[str, Any]:
             "carried_over_usd": balance.carried_over,
             "settled_usd": balance.settled,
             "lent_usd": balance.lent,
-            "held_usd": use.held_usd if use else ZERO,
+            "held_usd": use.held_usd if use else unused,
             "left_usd": balance.left,
             "excess_usd": balance.excess,
             "assumed_usd": balance.assumed,
             "overrun_usd": balance.overrun,
-            "spent_usd": use.spent_usd if use else ZERO,
-            "spent_last_hour_usd": use.lately_usd if use else ZERO,
+            "spent_usd": use.spent_usd if use else unused,
+            "spent_last_hour_usd": use.lately_usd if use else unused,
             "exhausted": report.exhausted,
             "refused_usd": report.refused,
             "exhausted_at": report.exhausted_at,

@@ -1,7 +1,6 @@
 """``/api/conversations``: Send2LLM's own way to hold, find and look back at conversations."""
 
 import time
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +9,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from send2llm.application.intents import SendMessage
 from send2llm.application.patience import Caller
 from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
-from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.answering import read_idempotency_key
@@ -19,12 +17,11 @@ from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, Sen
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ANY_CALL, ends, problems
 from send2llm.interfaces.http.message_stream import MessageStream
-from send2llm.interfaces.http.moments import Rfc3339
+from send2llm.interfaces.http.moments import Rfc3339, number_or_time
 from send2llm.interfaces.http.reply_headers import reply_headers
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 LARGEST_EVENT_PAGE = 1000
-LONGEST_VERSION = 20
 """Digits; no stream gets that long."""
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=StrictRoute)
@@ -120,7 +117,7 @@ async def show(service: TheService, conversation_id: UUID, at: str | None = None
     """`at` is a version (how many events), or an RFC 3339 time."""
     if at is None:
         then = await service.as_of.now(conversation_id)
-    elif isinstance(moment := _moment(at), int):
+    elif isinstance(moment := number_or_time(at, "version"), int):
         then = await service.as_of.version(conversation_id, moment)
     else:
         then = await service.as_of.time(conversation_id, moment)
@@ -168,16 +165,3 @@ async def close(
     """Closing a closed conversation changes nothing."""
     closed = await service.conversations.close(context, conversation_id, body.reason if body else "")
     return views.conversation_state(closed)
-
-
-def _moment(text: str) -> int | datetime:
-    """``at``: a version, or an RFC 3339 time with its offset."""
-    if text.isascii() and text.isdigit() and len(text) <= LONGEST_VERSION:
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign in a query string means a space
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InvalidRequest("at is a version, such as 5, or a time, such as 2026-11-23T12:00:00Z.", param="at")
-    return moment
