@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "conversations": ("conversations.py",),
     "projection": ("projection.py",),
     "ledger": ("ledger.py",),
+    "usage": ("usage.py",),
     "feed": ("feed.py",),
 }
 LONGEST = 120.0

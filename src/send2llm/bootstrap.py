@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -69,6 +70,7 @@ from send2llm.application.templates import TemplateCommands, Templates, Template
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
 from send2llm.application.trail import Trails
+from send2llm.application.usage import UsageQueries
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.ending_tasks import end_tasks
@@ -99,6 +101,7 @@ from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.families import make_provider
+from send2llm.infrastructure.providers.presets import PRESETS, Preset
 from send2llm.infrastructure.providers.registry import ConfiguredProviders
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
@@ -108,6 +111,8 @@ from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
 from send2llm.infrastructure.read_models.trail import TrailProjection
 from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
+from send2llm.infrastructure.read_models.usage import UsageProjection
+from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
 from send2llm.infrastructure.relay.relay import EventRelay
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
@@ -148,7 +153,8 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), TrailProjection(), *own_projections(settings.projections))
+    built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
+    return (*built_in, *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -206,6 +212,7 @@ class Service:
     conversations: ConversationCommands
     history: HistoryQueries
     costs: CostQueries
+    usage: UsageQueries
     as_of: ConversationAsOf
     log: ConversationLog
     feed: EventFeed
@@ -278,7 +285,8 @@ class Service:
         self.metrics.append_queue_depth(self._recorder.waiting_appends)
         try:
             for status in await self.projection_statuses.all():
-                self.metrics.projection_stands(status)
+                if status.role == "live":
+                    self.metrics.projection_stands(status)
         except StoreUnavailable:
             logger.warning("metrics.projections_unknown")
         return await asyncio.to_thread(self.metrics.render)
@@ -443,6 +451,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield ConversationLog, log
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
+    yield UsageQueries, PostgresUsage(pool)
     yield PeriodUses, costs
     yield ProviderHealths, PostgresProviderHealth(pool)
     yield Processes, PostgresProcesses(pool)
@@ -499,12 +508,19 @@ def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
     return _price_book(settings, _catalogue(settings, clock))
 
 
-def _catalogue(settings: Settings, clock: Clock) -> GenaiPriceBook:
-    configured = settings.providers
+def price_book_of_history(settings: Settings, clock: Clock) -> OverridePriceBook:
+    """The same, and also what known providers cost that are not configured, or are no longer."""
+    return _price_book(settings, _catalogue(settings, clock, PRESETS))
+
+
+def _catalogue(
+    settings: Settings, clock: Clock, presets: Mapping[str, Preset] = MappingProxyType({})
+) -> GenaiPriceBook:
+    known: dict[str, Preset | ProviderSettings] = {**presets, **settings.providers}
     return GenaiPriceBook(
-        {name: provider.base_url for name, provider in configured.items()},
+        {name: provider.base_url for name, provider in known.items()},
         clock,
-        catalogue_ids={name: one.price_provider for name, one in configured.items() if one.price_provider},
+        catalogue_ids={name: one.price_provider for name, one in known.items() if one.price_provider},
     )
 
 

@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from send2llm.domain import errors
 from send2llm.domain.conversation_events import InterruptionReason
 from send2llm.domain.errors import Send2LLMError
+from send2llm.infrastructure.analysis import schemas
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.formats.installed import installed_formats
 from send2llm.infrastructure.handlers import fit_context, normalise, redact, validate
@@ -36,6 +37,7 @@ HTTP = ROOT / "docs" / "http.md"
 PROVIDERS = ROOT / "docs" / "providers.md"
 EVENTS = ROOT / "docs" / "events.md"
 HANDLERS = ROOT / "docs" / "handlers.md"
+ANALYSIS = ROOT / "docs" / "analysis.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
 TABLES = {"providers": "<name>", "prices": "<provider/model>"}
@@ -194,6 +196,13 @@ def test_every_reason_of_an_interruption_is_listed() -> None:
     table = rows(section(EVENTS, "`conversation.completion_interrupted`"))
     (meaning,) = [row[1] for row in table if row[0] == "`reason`"]
     assert set(named(meaning)) == set(get_args(InterruptionReason))
+
+
+@pytest.mark.parametrize("kind", ["events", "calls"])
+def test_every_column_of_an_export_is_listed(kind: str) -> None:
+    schema = {"events": schemas.EVENTS, "calls": schemas.CALLS}[kind]
+    listed = [name for row in rows(section(ANALYSIS, f"`{kind}`"))[1:] for name in named(row[0])]
+    assert sorted(listed) == sorted(schema.names)
 
 
 def test_every_metric_is_listed_with_its_type() -> None:

@@ -6,11 +6,13 @@ file, word by word.
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import duckdb
 import psycopg
 import pytest
 from pages import ROOT, Block, blocks, named, rows, section
@@ -25,6 +27,9 @@ QUESTION = {
     "model": f"local/{MODEL}",
     "messages": [{"role": "user", "content": "Is every header listed?"}],
 }
+
+
+PROGRAM = (sys.executable, "-c", "from send2llm.interfaces.cli import main; main()")
 
 
 def _run(command: list[str], service: RunningService, home: Path) -> str:
@@ -108,7 +113,10 @@ def test_the_answer_in_the_readme_has_the_headers_of_a_real_one(service: Running
     assert set(shown) == {name for name in _ask(service, "readme") if name.startswith("x-")}
 
 
-@pytest.mark.parametrize("block", list(blocks("sql")), ids=str)
+SQL = list(blocks("sql"))
+
+
+@pytest.mark.parametrize("block", [block for block in SQL if not block.note], ids=str)
 def test_sql_runs(block: Block, service: RunningService) -> None:
     with psycopg.connect(service.database.dsn) as connection:
         if "answers_by_model" in block.text:
@@ -117,13 +125,39 @@ def test_sql_runs(block: Block, service: RunningService) -> None:
         connection.execute(block.text.encode())
 
 
+@pytest.mark.parametrize("block", [block for block in SQL if block.note], ids=str)
+def test_sql_runs_on_an_export(
+    block: Block, service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert block.note == "duckdb"
+    _ask(service)
+    _run([*PROGRAM, "export", "history"], service, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect() as connection:
+        connection.execute(block.text).fetchall()
+
+
+def test_the_commands_of_the_analysis_run(service: RunningService, tmp_path: Path) -> None:
+    _ask(service)
+    page = ROOT / "docs" / "analysis.md"
+    for block in blocks("toml"):
+        if block.page == page:
+            (tmp_path / block.note).write_text(block.text)
+    lines = [line for block in blocks("console") if block.page == page for line in block.text.splitlines()]
+    commands = [shlex.split(line)[2:] for line in lines if line.startswith("$ send2llm ")]
+    assert {command[0] for command in commands} == {"export", "replay"}
+    for command in commands:
+        _run([*PROGRAM, *command], service, tmp_path)
+    found = json.loads(_run([*PROGRAM, "replay", "prices", "--export", "history", "--json"], service, tmp_path))
+    assert found["total"]["calls"] >= 1
+
+
 def test_the_tour_of_the_command_line_runs(service: RunningService, tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "from send2llm.interfaces.cli import main; main()"]
-    assert _run([*program, "send", "--max-tokens", "40", "Say hello."], service, tmp_path) == "Hello!\n"
-    assert _run([*program, "send", "--continue", "Now in French."], service, tmp_path) == "Hello!\n"
-    listed = json.loads(_run([*program, "events", "--limit", "7", "--json"], service, tmp_path).splitlines()[0])
+    assert _run([*PROGRAM, "send", "--max-tokens", "40", "Say hello."], service, tmp_path) == "Hello!\n"
+    assert _run([*PROGRAM, "send", "--continue", "Now in French."], service, tmp_path) == "Hello!\n"
+    listed = json.loads(_run([*PROGRAM, "events", "--limit", "7", "--json"], service, tmp_path).splitlines()[0])
     conversation = listed["stream"].removeprefix("conversation-")
-    then = json.loads(_run([*program, "history", conversation, "--at", "3", "--json"], service, tmp_path))
+    then = json.loads(_run([*PROGRAM, "history", conversation, "--at", "3", "--json"], service, tmp_path))
     assert (then["state"], len(then["messages"])) == ("awaiting", 1)
     for command in ("history", "projections", "doctor"):
-        assert _run([*program, command], service, tmp_path)
+        assert _run([*PROGRAM, command], service, tmp_path)

@@ -107,12 +107,13 @@ class Gateway:
             thread.join()
 
     async def history_is_complete(self) -> None:
-        """Wait until every stored event is in the history, the cost ledger and the trail."""
+        """Wait until every stored event is in every build that is kept up to date."""
 
         async def complete() -> bool:
-            listed = (await self.api.get("/api/projections")).json()["data"]
-            known = {one["name"] for one in listed} >= {"history", "cost_ledger", "trail"}
-            return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
+            listed = [one for one in (await self.api.get("/api/projections")).json()["data"] if one["role"] == "live"]
+            known = {one["name"] for one in listed} >= {"history", "cost_ledger", "usage", "trail"}
+            followed = [one for one in listed if one["role"] not in ("verified", "different")]
+            return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in followed)
 
         await soon(complete)
 

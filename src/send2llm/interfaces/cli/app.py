@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 TALK, LOOK, RUN = "Talk to models", "Look at what happened", "Run the service"
+ANALYSE = "Ask what it would have cost"
 
 COMMANDS = MappingProxyType(
     {
@@ -28,9 +29,12 @@ COMMANDS = MappingProxyType(
         "events": ("events:events", LOOK),
         "budget": ("budget:app", LOOK),
         "costs": ("costs:costs", LOOK),
+        "usage": ("usage:usage", LOOK),
         "audit": ("audit:app", LOOK),
         "projections": ("projections:app", LOOK),
         "providers": ("providers:app", LOOK),
+        "export": ("export:export", ANALYSE),
+        "replay": ("replay:app", ANALYSE),
         "serve": ("serve:serve", RUN),
         "doctor": ("doctor:doctor", RUN),
         "migrate": ("migrate:migrate", RUN),

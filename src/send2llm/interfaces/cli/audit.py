@@ -50,6 +50,10 @@ def verify(
     kept: Annotated[
         Path | None, typer.Option("--kept", help="Seals that were kept elsewhere, as `audit seals --json` prints them.")
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Verify the files of `send2llm export`, without any service."),
+    ] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -59,8 +63,13 @@ def verify(
     taken, which shows damage but no forgery.
     """
     body = {"public_keys": key or [], "kept": _kept(kept)}
-    with connect(url) as client:
-        found = _followed(client, "/api/audit/log", "Verifying", body)
+    if export is not None:
+        from send2llm.interfaces.cli.exported_log import verify_export
+
+        found = verify_export(export, **body)
+    else:
+        with connect(url) as client:
+            found = _followed(client, "/api/audit/log", "Verifying", body)
     if as_json:
         write_json(found)
     elif found["intact"]:

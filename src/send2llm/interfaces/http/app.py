@@ -27,6 +27,7 @@ from send2llm.interfaces.http import (
     templates,
     token_counts,
     trail,
+    usage,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
@@ -74,7 +75,7 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    own = (conversations, templates, budgets, costs, audit, trail, feed, operations, projections)
+    own = (conversations, templates, budgets, costs, usage, audit, trail, feed, operations, projections)
     for routes in (health, models, responses, *own):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)

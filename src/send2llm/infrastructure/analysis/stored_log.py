@@ -1,0 +1,66 @@
+"""The event table as an export reads it: pages of raw events, on one connection."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from send2llm.domain.errors import StoreUnavailable
+from send2llm.domain.log_seals import RawEvent, Seal
+from send2llm.infrastructure.log_seals.raw_events import PAGE, raw_events_after
+from send2llm.infrastructure.log_seals.tables import seals_after
+from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
+
+_STREAM = text(
+    "SELECT topic, state FROM stored_events WHERE originator_id = :stream AND originator_version <= :version"
+    " ORDER BY originator_version"
+)
+_HEAD = text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
+
+
+class StoredLog:
+    """Reads on a connection of its own, in statements that are transactions of their own. Blocks.
+
+    Raises ``StoreUnavailable`` when the database cannot be reached or has no tables yet.
+    """
+
+    def __init__(self, database: ConnectionInfo) -> None:
+        engine: Engine = create_engine(
+            database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True, isolation_level="AUTOCOMMIT"
+        )
+        try:
+            self._connection: Connection = engine.connect()
+            self.head = int(self._connection.execute(_HEAD).scalar_one())
+        except OperationalError:
+            raise StoreUnavailable("The database cannot be reached; `send2llm doctor` checks it.") from None
+        except ProgrammingError:
+            raise StoreUnavailable("The event store has no tables yet; run `send2llm migrate`.") from None
+
+    @property
+    def identity(self) -> str:
+        """Tells this log from any other, ``""`` while it is empty."""
+        first = raw_events_after(self._connection, 0, 1)
+        return blake2b(b"%d:" % first[0].position + first[0].state, digest_size=16).hexdigest() if first else ""
+
+    def pages(self, position: int) -> Iterator[Sequence[RawEvent]]:
+        """What follows a position, up to what was the end when the log was opened."""
+        while position < self.head and (page := raw_events_after(self._connection, position, PAGE)):
+            page = [event for event in page if event.position <= self.head]
+            if not page:
+                return
+            yield page
+            position = page[-1].position
+
+    def stream(self, stream: str, version: int) -> Iterator[tuple[str, bytes]]:
+        """Topic and state of a stream's events up to a version."""
+        for topic, state in self._connection.execute(_STREAM, {"stream": stream, "version": version}):
+            yield topic, bytes(state)
+
+    def seals(self, number: int, position: int) -> list[Seal]:
+        """The seals after a number of what lies up to a position."""
+        return [seal for seal in seals_after(self._connection, number) if seal.last_position <= position]
+
+    def close(self) -> None:
+        self._connection.close()
+        self._connection.engine.dispose()

@@ -1,0 +1,105 @@
+"""What each conversation has said so far, as a digest and a length, in bounded memory."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from send2llm.domain.message import Message, TextPart, transcript_digest
+from send2llm.infrastructure.event_store import text_escape
+from send2llm.infrastructure.event_store.topics import EventRegistry
+
+MOST_REMEMBERED = 50_000
+"""Conversations, about 400 bytes each. One that comes back later is read again from its beginning."""
+
+ReadStream = Callable[[str, int], Iterable[tuple[str, bytes]]]
+"""Topic and state of a stream's events up to a version."""
+
+MESSAGE_ADDED, RECEIVED = "conversation.message_added", "conversation.completion_received"
+
+
+class Transcript(NamedTuple):
+    """``digest`` is the domain's own: what was said counts, not how it was written."""
+
+    version: int
+    digest: bytes = b""
+    messages: int = 0
+    characters: int = 0
+
+
+class Transcripts:
+    """The transcripts of the conversations that spoke lately."""
+
+    def __init__(self, read_stream: ReadStream, remembered: int = MOST_REMEMBERED) -> None:
+        self._read_stream = read_stream
+        self._remembered = remembered
+        self._known: OrderedDict[str, Transcript] = OrderedDict()
+        self._read_message = EventRegistry.default().converter.get_structure_hook(Message)
+
+    def follow(self, stream: str, version: int, topic: str, data: Any) -> None:
+        """Take in the next event of a conversation."""
+        known = Transcript(0) if version == 1 else self._known.get(stream)
+        if known is None:
+            return  # read when somebody asks
+        if known.version != version - 1:
+            del self._known[stream]
+            return
+        self._known[stream] = self._following(known, topic, data)
+        self._known.move_to_end(stream)
+        if len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+
+    def at(self, stream: str, version: int) -> Transcript:
+        """The transcript up to a version, which ``follow`` has been told of, or nothing later."""
+        known = self._known.get(stream)
+        if known is None or known.version != version:
+            known = Transcript(0)
+            for topic, state in self._read_stream(stream, version):
+                wanted = topic in (MESSAGE_ADDED, RECEIVED)
+                known = self._following(known, topic, orjson.loads(state)["data"] if wanted else None)
+            self._known[stream] = known
+        return known
+
+    def _following(self, known: Transcript, topic: str, data: Any) -> Transcript:
+        if topic == MESSAGE_ADDED:
+            said = data["message"]
+        elif topic == RECEIVED:
+            said = data["answers"][0]["message"]
+        else:
+            return known._replace(version=known.version + 1)
+        message = self._message(said)
+        return Transcript(
+            known.version + 1,
+            transcript_digest(known.digest, message),
+            known.messages + 1,
+            known.characters + characters_of(said),
+        )
+
+    def _message(self, said: Any) -> Message:
+        """Plain text, which nearly everything is, without the detour over the converter."""
+        parts = said["parts"]
+        if all(part["type"] == "text" for part in parts):
+            texts = tuple(TextPart(_unescaped(part["text"])) for part in parts)
+            return Message(said["role"], texts, said.get("name"))
+        message: Message = self._read_message(text_escape.unescape(said), Message)
+        return message
+
+
+def characters_of(message: Any) -> int:
+    """The characters of all text in a stored message: what was said, thought, called and given back."""
+    return sum(len(part.get(_TEXT.get(part["type"], ""), "")) for part in message["parts"])
+
+
+def _unescaped(text: str) -> str:
+    return str(text_escape.unescape(text)) if text_escape.MARK in text else text
+
+
+_TEXT = {
+    "text": "text",
+    "reasoning": "text",
+    "refusal": "refusal",
+    "tool_call": "arguments",
+    "tool_result": "content",
+}
+"""Where the text of a part is, by its type."""

@@ -1,0 +1,74 @@
+"""Calls of all kinds, over two days."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+from send2llm.domain.conversation_events import (
+    AttemptFailed,
+    CompletionFailed,
+    CompletionInterrupted,
+    ConversationEvent,
+    ConversationStarted,
+)
+from send2llm.domain.routing import Attempt
+from send2llm.testing.event_writer import EventWriter, received, requested, said
+
+EVENING = datetime(2026, 11, 26, 23, 59, tzinfo=UTC)
+
+
+class Asking:
+    """Stores calls, each in a conversation of its own."""
+
+    def __init__(self, writer: EventWriter) -> None:
+        self._writer = writer
+        self._conversations: dict[UUID, UUID] = {}
+
+    def __call__(
+        self, question: str, end: str = "received", *, at: datetime = EVENING, tenant: str = "default"
+    ) -> UUID:
+        """A call that ends as ``end`` says, ``""`` not at all; gives its id."""
+        completion = uuid4()
+        conversation = self._conversations[completion] = uuid4()
+        begun = [ConversationStarted(), said(question), requested(completion)]
+        if end == "retried":
+            begun.append(_rate_limited(completion))
+        self._writer.write(conversation, *begun, at=at, tenant=tenant)
+        if end:
+            self._writer.write(conversation, _ending(end, completion), at=at + timedelta(minutes=2), tenant=tenant)
+        return completion
+
+    def answer(self, completion: UUID) -> None:
+        """The answer comes after all."""
+        self._writer.write(self._conversations[completion], received(completion), at=EVENING + timedelta(hours=1))
+
+
+def _rate_limited(completion: UUID) -> AttemptFailed:
+    return AttemptFailed(
+        completion_id=completion,
+        attempt=1,
+        provider="echo",
+        model="parrot",
+        error="rate_limited",
+        detail="",
+        retryable=True,
+        status=429,
+        duration=0.1,
+        cost_usd=Decimal("0.000001"),
+        next_attempt=Attempt(2, "other", "raven"),
+    )
+
+
+def _ending(end: str, completion: UUID) -> ConversationEvent:
+    match end:
+        case "received":
+            return received(completion)
+        case "retried":
+            return received(completion, provider="other", model="raven")
+        case "failed":
+            return CompletionFailed(
+                completion_id=completion, error="provider_error", detail="", attempts=1, duration=0.2
+            )
+    return CompletionInterrupted(
+        completion_id=completion, reason="process_gone", cost_usd=Decimal("0.5"), assumed="its hold"
+    )

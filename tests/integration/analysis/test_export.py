@@ -1,0 +1,234 @@
+"""The history as Parquet: everything once, whatever happens on the way."""
+
+import subprocess
+import sys
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import NullPool, create_engine
+from stored_calls import Asking
+
+from send2llm.domain.conversation_events import ConversationStarted, MessageAdded
+from send2llm.domain.errors import ConfigurationError
+from send2llm.domain.message import Message, TextPart
+from send2llm.infrastructure.analysis import parts, schemas
+from send2llm.infrastructure.analysis.export import Export
+from send2llm.infrastructure.analysis.exported_log import ExportedLog
+from send2llm.infrastructure.analysis.stored_log import StoredLog
+from send2llm.infrastructure.log_seals.sealer import LogSealer
+from send2llm.infrastructure.log_seals.signing import SealingKey
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.read_models.migration import migrate
+from send2llm.testing.event_writer import EventWriter, received, requested, said
+from send2llm.testing.postgres import TestDatabaseServer
+
+KILLED_AT_RENAME = """
+import os, signal, sys
+from pathlib import Path
+from send2llm.infrastructure.analysis.export import Export
+from send2llm.infrastructure.analysis.stored_log import StoredLog
+from send2llm.infrastructure.postgres import ConnectionInfo
+
+left = int(sys.argv[3])
+
+def hook(name, _):
+    global left
+    if name == "os.rename":
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+log = StoredLog(ConnectionInfo.parse(sys.argv[1]))
+sys.addaudithook(hook)
+Export(Path(sys.argv[2]), log, batch_events=1).run()
+log.close()
+"""
+
+
+def export(folder: Path, database: ConnectionInfo, batch_events: int = 50_000) -> None:
+    log = StoredLog(database)
+    Export(folder, log, batch_events=batch_events).run()
+    log.close()
+
+
+def calls_in(folder: Path) -> dict[str, dict[str, Any]]:
+    rows = [row for part in parts.parts_of(folder / "calls") for row in pq.ParquetFile(part).read().to_pylist()]
+    assert len({row["completion"] for row in rows}) == len(rows)
+    return {row["completion"]: row for row in rows}
+
+
+def stored(database: ConnectionInfo) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database.dsn) as connection:
+        return connection.execute(
+            "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
+            " ORDER BY notification_id"
+        ).fetchall()
+
+
+def exported(folder: Path) -> list[tuple[Any, ...]]:
+    return [tuple(row[:5]) for row in ExportedLog(folder).rows()]
+
+
+def test_every_event_and_every_call_is_there(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    answered, retried, failed, still_open = ask("a"), ask("bb", "retried"), ask("ccc", "failed"), ask("dddd", "")
+
+    export(tmp_path, migrated)
+
+    assert exported(tmp_path) == stored(migrated)
+    calls = calls_in(tmp_path)
+    assert calls.keys() == {str(answered), str(retried), str(failed)}
+    assert str(still_open) not in calls
+    one = calls[str(answered)]
+    assert (one["provider"], one["model"], one["status"]) == ("echo", "parrot", "received")
+    assert (one["input_tokens"], one["output_tokens"], one["cost_usd"]) == (12, 7, Decimal("0.000123"))
+    assert (one["messages"], one["input_characters"], one["output_characters"]) == (1, 1, 22)
+    assert (calls[str(retried)]["provider"], calls[str(retried)]["cost_usd"]) == ("other", Decimal("0.000124"))
+    assert (calls[str(failed)]["error"], calls[str(failed)]["cost_usd"]) == ("provider_error", 0)
+    assert parts.days_of(tmp_path / "events") == ["2026-11-26", "2026-11-27"]
+    assert parts.days_of(tmp_path / "calls") == ["2026-11-26"]
+
+
+def test_a_second_run_adds_what_is_new(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    first = ask("first", "")
+    export(tmp_path, migrated)
+    assert calls_in(tmp_path) == {}
+    before = parts.parts_of(tmp_path / "events")
+    ask.answer(first)
+    second = ask("second")
+
+    export(tmp_path, migrated)
+    export(tmp_path, migrated)
+
+    assert calls_in(tmp_path).keys() == {str(first), str(second)}
+    assert exported(tmp_path) == stored(migrated)
+    assert set(before) < set(parts.parts_of(tmp_path / "events"))
+
+
+def test_an_answer_that_came_after_all_takes_the_place_of_the_first_ending(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path
+) -> None:
+    gone, other = ask("slow", "written off"), ask("quick")
+    export(tmp_path, migrated)
+    assert calls_in(tmp_path)[str(gone)]["cost_usd"] == Decimal("0.5")
+    ask.answer(gone)
+
+    export(tmp_path, migrated)
+
+    calls = calls_in(tmp_path)
+    assert calls.keys() == {str(gone), str(other)}
+    assert (calls[str(gone)]["status"], calls[str(gone)]["cost_usd"]) == ("received", Decimal("0.000123"))
+
+
+def test_killed_wherever_it_is_nothing_is_missing_and_nothing_twice(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path
+) -> None:
+    folder = tmp_path / "export"
+    gone = ask("slow", "written off")
+    ended = {str(ask(f"question {n}", end)) for n, end in enumerate(["received", "failed"] * 3)}
+    export(folder, migrated)
+    ask.answer(gone)
+    ended |= {str(gone), *(str(ask(f"question {n}")) for n in range(6, 12))}
+
+    for rename in count(1):
+        command = [sys.executable, "-c", KILLED_AT_RENAME, migrated.dsn, str(folder), str(rename)]
+        code = subprocess.run(command, check=False).returncode
+        if code == 0:
+            break
+        assert code == -9
+
+    assert rename > 4
+    assert exported(folder) == stored(migrated)
+    assert calls_in(folder).keys() == ended
+    assert not list(folder.glob("**/.*unfinished"))
+
+
+def test_the_transcript_of_a_conversation_that_goes_on_is_whole(
+    migrated: ConnectionInfo, writer: Any, tmp_path: Path
+) -> None:
+    conversation, first, second, repeated = (UUID(int=n) for n in range(1, 5))
+    writer.write(conversation, ConversationStarted(), said("Hello!"), requested(first), received(first, "Hi."))
+    export(tmp_path, migrated)
+    writer.write(conversation, said("Who are you?"), requested(second), received(second))
+    told = [said("Hello!"), MessageAdded(message=Message("assistant", (TextPart("Hi."),))), said("Who are you?")]
+    writer.write(UUID(int=5), ConversationStarted(), *told, requested(repeated), received(repeated))
+
+    export(tmp_path, migrated)
+
+    calls = calls_in(tmp_path)
+    one, other = calls[str(second)], calls[str(repeated)]
+    assert (one["messages"], one["input_characters"]) == (3, 21)
+    assert one["request_digest"] == other["request_digest"] != calls[str(first)]["request_digest"]
+
+
+def test_the_files_are_verified_with_the_public_key_alone(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path
+) -> None:
+    key = SealingKey.generate()
+    for n in range(5):
+        ask(f"question {n}")
+    _seal(migrated, key)
+    ask("not sealed yet", "")
+    export(tmp_path, migrated, batch_events=1)
+
+    found = ExportedLog(tmp_path).verify(trusted=[key.public])
+    assert (found.fault, found.events, found.unsealed) == ("", 20, 3)
+    other = ExportedLog(tmp_path).verify(trusted=[SealingKey.generate().public])
+    assert "not trusted" in other.fault
+
+
+@pytest.mark.parametrize(("column", "value"), [("state", b"{}"), ("topic", "x"), ("tenant", "x"), ("data", "{}")])
+def test_a_changed_file_is_found(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path, column: str, value: object
+) -> None:
+    ask("one")
+    ask("two")
+    _seal(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    part = parts.parts_of(tmp_path / "events")[0]
+    rows = pq.ParquetFile(part).read().to_pylist()
+    rows[1][column] = value
+    parts.write_rows(part, [tuple(row.values()) for row in rows], schemas.EVENTS)
+
+    found = ExportedLog(tmp_path).verify()
+
+    assert found.fault
+    assert found.position == 2
+
+
+def test_a_removed_file_is_found(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    ask("one")
+    _seal(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    parts.parts_of(tmp_path / "events")[-1].unlink()
+
+    assert "cut off" in ExportedLog(tmp_path).verify().fault
+
+
+def test_a_folder_with_something_else_is_refused(
+    migrated: ConnectionInfo, postgres_server: TestDatabaseServer, ask: Asking, tmp_path: Path
+) -> None:
+    ask("one")
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match="no export"):
+        export(tmp_path, migrated)
+    export(tmp_path / "export", migrated)
+    other = postgres_server.create_database()
+    migrate(other)
+    with EventWriter(other) as writer:
+        Asking(writer)("of another log")
+    with pytest.raises(ConfigurationError, match="another log"):
+        export(tmp_path / "export", other)
+    postgres_server.drop(other)
+
+
+def _seal(database: ConnectionInfo, key: SealingKey) -> None:
+    engine = create_engine(database.sqlalchemy_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        while LogSealer(database, key).seal_next(connection):
+            pass
