@@ -62,7 +62,7 @@ from send2llm.application.ports import (
 )
 from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.provider_health import LATELY, ProviderHealth, ProviderHealths
-from send2llm.application.published_events import PublishedEvents
+from send2llm.application.published_events import PublishedEvents, Wanted
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -114,6 +114,7 @@ from send2llm.infrastructure.read_models.trail import TrailProjection
 from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
 from send2llm.infrastructure.read_models.usage import UsageProjection
 from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
+from send2llm.infrastructure.relay.relay import EventRelay
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -173,6 +174,31 @@ def build_sealer(settings: Settings) -> LogSealer | None:
     else:
         return None
     return LogSealer(database_of(settings), key, seal_every=seals.every_seconds)
+
+
+def build_relay(settings: Settings) -> EventRelay | None:
+    """What hands events on to NATS, beside the projector; ``None`` without an address.
+
+    Raises ``ConfigurationError`` when the library for it is not installed.
+    """
+    relay = settings.relay
+    if relay.url is None:
+        return None
+    try:
+        from send2llm.infrastructure.relay.nats_jetstream import (  # noqa: PLC0415 - an optional extra
+            NatsJetStream,
+            NatsOptions,
+        )
+    except ImportError:
+        raise ConfigurationError("relay.url needs the library for NATS: pip install 'send2llm[nats]'.") from None
+    options = NatsOptions(relay.url.get_secret_value(), relay.stream, relay.subject, relay.credentials_file)
+    return EventRelay(
+        database_of(settings).dsn,
+        EventCodec(EventRegistry.default()),
+        "relay_nats",
+        lambda: NatsJetStream(options),
+        Wanted(frozenset(relay.topics)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,21 @@ class SealSettings(_Section):
     """How long an event may wait for its seal."""
 
 
+class RelaySettings(_Section):
+    """Where events are handed on to: a stream of NATS JetStream."""
+
+    url: Secret | None = None
+    """``nats://host:4222``, with ``user:password@`` or ``token@`` if it wants them. Nothing is relayed without it."""
+    stream: str = Field(default="SEND2LLM", pattern=r"^[A-Za-z0-9_-]+$", max_length=255)
+    """The stream, made if it is missing."""
+    subject: str = Field(default="send2llm.events", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")
+    """What subjects begin with; the topic follows."""
+    topics: tuple[str, ...] = ()
+    """Only these; all if none is named."""
+    credentials_file: Path | None = None
+    """A file of NATS credentials (``.creds``)."""
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -260,6 +275,7 @@ class Settings(BaseSettings):
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
     seals: SealSettings = SealSettings()
+    relay: RelaySettings = RelaySettings()
     log: LogSettings = LogSettings()
     local_model: LocalModelSettings = LocalModelSettings()
 
@@ -286,6 +302,7 @@ class Settings(BaseSettings):
             self.api_key,
             self.database_url,
             self.seals.key,
+            self.relay.url,
             *(provider.api_key for provider in self.providers.values()),
         ]
         values = {secret.get_secret_value() for secret in given if secret is not None}

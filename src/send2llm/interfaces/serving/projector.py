@@ -1,9 +1,9 @@
-"""The projector process: it follows the log, folds it into read models and seals it, until it is told to stop."""
+"""The projector process: it follows the log, folds, seals and relays it, until it is told to stop."""
 
 import signal
 import threading
 
-from send2llm.bootstrap import build_projector, build_sealer
+from send2llm.bootstrap import build_projector, build_relay, build_sealer
 from send2llm.infrastructure.processes import end_with_parent
 from send2llm.interfaces.serving.logs import log_as_set
 from send2llm.settings import load_settings
@@ -17,13 +17,15 @@ def main() -> None:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    sealer = build_sealer(settings)
-    sealing = threading.Thread(target=sealer.run, args=(stop,), name="log-sealer") if sealer else None
-    if sealing is not None:
-        sealing.start()
+    beside = {"log-sealer": build_sealer(settings), "relay": build_relay(settings)}
+    threads = [
+        threading.Thread(target=work.run, args=(stop,), name=name) for name, work in beside.items() if work is not None
+    ]
+    for thread in threads:
+        thread.start()
     build_projector(settings).run(stop)
-    if sealing is not None:
-        sealing.join()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ class ServiceSupervisor:
     ) -> None:
         watched = Supervision(stop_grace=self._settings.shutdown_seconds + 5)
         if self._settings.projector:
+            _can_relay(self._settings)
             module = "send2llm.interfaces.serving.projector"
             projector = ChildProcess(
                 "projector", _python(module), healthy=_always, environment=environment, supervision=watched
@@ -144,6 +145,12 @@ class ServiceSupervisor:
         async with asyncio.TaskGroup() as starting:
             for worker in workers:
                 starting.create_task(worker.start())
+
+
+def _can_relay(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` when the library is missing: a projector that cannot start says it later."""
+    if settings.relay.url is not None and find_spec("nats") is None:
+        raise ConfigurationError("relay.url needs the library for NATS: pip install 'send2llm[nats]'.")
 
 
 def _worker(

@@ -1,0 +1,1 @@
+"""Hands events on to a message broker, at least once."""

@@ -1,0 +1,126 @@
+"""Reads the log and hands it on, page by page, at least once.
+
+The position moves when the broker has said that it has a page. Whatever dies before that, the page is given again, and
+the broker knows events that it has by their ids.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+from send2llm.application.published_events import Wanted
+from send2llm.infrastructure.ending_tasks import end_tasks
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.feed.arrivals import hear_of_arrivals
+from send2llm.infrastructure.feed.documents import EventDocuments
+from send2llm.infrastructure.feed.pages import EventPages
+from send2llm.infrastructure.feed.published import CHANNEL
+from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION, NOTICE_VANISHED_CLIENT
+from send2llm.infrastructure.projections.failures import reason_of
+from send2llm.infrastructure.relay.position import RelayPosition
+from send2llm.infrastructure.relay.target import RelayFailed, RelayTarget
+
+PAGE = 500
+PAGE_BYTES = 1024 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class EventRelay:
+    """One relays, however many processes run one: whoever has the lease, which ends with its session."""
+
+    def __init__(
+        self,
+        dsn: str,
+        codec: EventCodec,
+        name: str,
+        target: Callable[[], RelayTarget],
+        wanted: Wanted | None = None,
+        *,
+        poll: float = 1.0,
+        retry: float = 2.0,
+    ) -> None:
+        """``poll`` and ``retry`` in seconds: between two looks when nothing is heard, and after a failure."""
+        self._dsn = dsn
+        self._documents = EventDocuments(codec)
+        self._name = name
+        self._target = target
+        self._wanted = wanted or Wanted()
+        self._poll = poll
+        self._retry = retry
+        self._alarm = asyncio.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Relay until told to stop; blocks, with an event loop of its own."""
+        asyncio.run(self._run(stop))
+
+    async def _run(self, stop: threading.Event) -> None:
+        hearing = asyncio.create_task(hear_of_arrivals(self._dsn, CHANNEL, self._alarm.set))
+        try:
+            while not stop.is_set():
+                try:
+                    await self._take_turn(stop)
+                except Exception as error:  # noqa: BLE001 - a supervisor: whatever it was, another try may succeed
+                    log.warning("relay.interrupted", relay=self._name, reason=reason_of(error))
+                    await self._wait(self._retry, stop)
+        finally:
+            await end_tasks(hearing)
+
+    async def _take_turn(self, stop: threading.Event) -> None:
+        async with AsyncExitStack() as stack:
+            connection = await psycopg.AsyncConnection.connect(
+                self._dsn,
+                autocommit=True,
+                application_name=f"send2llm {self._name}",
+                **LASTING_SESSION,  # type: ignore[arg-type] # libpq's own parameters, beside psycopg's
+            )
+            await stack.enter_async_context(connection)
+            for statement in NOTICE_VANISHED_CLIENT.split(";"):
+                await connection.execute(statement.encode())
+            position = RelayPosition(connection, self._name)
+            while not await position.take_lease():
+                if stop.is_set():
+                    return
+                await self._wait(self._poll, stop)
+            pool = AsyncConnectionPool(self._dsn, kwargs={"autocommit": True}, min_size=1, max_size=1, open=False)
+            await stack.enter_async_context(pool)
+            try:
+                target = await stack.enter_async_context(self._target())
+                log.info("relay.running", relay=self._name)
+                await self._relay(position, EventPages(pool, self._documents), target, stop)
+            except RelayFailed as error:
+                await position.read()
+                await position.fail(str(error))
+                raise
+
+    async def _relay(
+        self, position: RelayPosition, pages: EventPages, target: RelayTarget, stop: threading.Event
+    ) -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            self._alarm.clear()
+            at, paused = await position.read()
+            if paused:
+                await self._wait(self._poll, stop)
+                continue
+            page = await pages.read(at, PAGE, self._wanted, PAGE_BYTES)
+            if page.events:
+                await target.publish(page.events)
+            if page.reached > at:
+                await position.move(at, page.reached, len(page.events) / max(time.monotonic() - began, 1e-6))
+            if not page.more:
+                await self._wait(self._poll, stop)
+
+    async def _wait(self, seconds: float, stop: threading.Event) -> None:
+        """Until something is stored, or the time is over, or about a quarter of a second after ``stop``."""
+        ends = time.monotonic() + seconds
+        while not (stop.is_set() or self._alarm.is_set()) and (left := ends - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 0.25)):
+                    await self._alarm.wait()

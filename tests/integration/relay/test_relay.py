@@ -1,0 +1,200 @@
+"""The relay before a real NATS server: nothing is lost, whoever dies; what is sent again is known by its id."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import nats
+import orjson
+import psycopg
+import pytest
+from nats.js.api import AckPolicy, ConsumerConfig
+from nats_server import NatsServer
+
+from send2llm.bootstrap import build_relay
+from send2llm.domain.conversation_events import ConversationStarted
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.settings import RelaySettings, Settings
+from send2llm.testing.event_writer import EventWriter, said, turn
+from send2llm.testing.eventually import eventually
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    with NatsServer(tmp_path) as server:
+        yield server
+
+
+Relaying = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def relaying(migrated: ConnectionInfo, server: NatsServer) -> Relaying:
+    @contextmanager
+    def relaying(**settings: object) -> Iterator[None]:
+        relay = build_relay(
+            Settings(database_url=migrated.dsn, relay=RelaySettings(**{"url": server.url, **settings}))  # type: ignore[arg-type]
+        )
+        assert relay is not None
+        stop = threading.Event()
+        thread = threading.Thread(target=relay.run, args=(stop,), name="relay")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    return relaying
+
+
+@pytest.fixture
+def position(migrated: ConnectionInfo) -> Iterator[Callable[[], int]]:
+    with psycopg.connect(migrated.dsn, autocommit=True) as onlooker:
+
+        def position() -> int:
+            row = onlooker.execute("SELECT position FROM projection_checkpoints WHERE name = 'relay_nats'").fetchone()
+            return row[0] if row else 0
+
+        yield position
+
+
+def messages(server: NatsServer) -> list[nats.aio.msg.Msg]:
+    """All that the stream holds."""
+
+    async def read() -> list[nats.aio.msg.Msg]:
+        client = await nats.connect(server.url)
+        try:
+            stream = client.jetstream()
+            number = (await stream.stream_info("SEND2LLM")).state.messages
+            consumer = await stream.pull_subscribe(
+                "send2llm.events.>", stream="SEND2LLM", config=ConsumerConfig(ack_policy=AckPolicy.NONE)
+            )
+            found: list[nats.aio.msg.Msg] = []
+            while len(found) < number:
+                found += await consumer.fetch(min(number - len(found), 200), timeout=10)
+            return found
+        finally:
+            await client.close()
+
+    return asyncio.run(read())
+
+
+def headers(found: list[nats.aio.msg.Msg], name: str) -> list[str]:
+    return [(message.headers or {})[name] for message in found]
+
+
+def stored_ids(database: ConnectionInfo) -> list[str]:
+    with psycopg.connect(database.dsn) as connection:
+        rows = connection.execute("SELECT convert_from(state, 'UTF8') FROM stored_events ORDER BY notification_id")
+        return [orjson.loads(state)["meta"]["event_id"] for (state,) in rows]
+
+
+def test_every_event_is_handed_on(server, relaying, position, writer, migrated) -> None:
+    first = writer.write(uuid4(), ConversationStarted(labels={"a": "b"}), *turn("before"))
+    with relaying():
+        eventually(lambda: position() == first[-1])
+        last = writer.write(uuid4(), *turn("after"))[-1]
+        eventually(lambda: position() == last)
+    found = messages(server)
+    assert headers(found, "Nats-Msg-Id") == stored_ids(migrated)
+    assert headers(found, "Send2LLM-Position") == [str(number) for number in range(1, 8)]
+    assert headers(found, "Send2LLM-Schema-Version") == ["1", "1", "2", "1", "1", "2", "1"]
+    assert found[0].subject == "send2llm.events.conversation.started"
+    assert orjson.loads(found[0].data)["data"] == {"labels": {"a": "b"}}
+    assert all(orjson.loads(message.data)["event_id"] == message.headers["Nats-Msg-Id"] for message in found)
+
+
+def test_only_some_topics(server, relaying, position, writer) -> None:
+    last = writer.write(uuid4(), *turn("hello"))[-1]
+    with relaying(topics=("conversation.completion_received",)):
+        eventually(lambda: position() == last)
+    assert [message.subject for message in messages(server)] == ["send2llm.events.conversation.completion_received"]
+
+
+def test_what_is_too_large_for_the_broker_comes_without_its_data(server, relaying, position, writer) -> None:
+    last = writer.write(uuid4(), said("x" * 2_000_000), said("small"))[-1]
+    with relaying():
+        eventually(lambda: position() == last)
+    large, small = messages(server)
+    assert (large.headers or {})["Send2LLM-Data"] == "left-out"
+    assert orjson.loads(large.data)["data"] is None
+    assert orjson.loads(large.data)["position"] == 1
+    assert "Send2LLM-Data" not in (small.headers or {})
+
+
+def test_a_broker_that_is_away_is_waited_for_and_seen(server, relaying, position, writer, migrated) -> None:
+    server.kill()
+    last = writer.write(uuid4(), *turn("hello"))[-1]
+    with relaying(), psycopg.connect(migrated.dsn, autocommit=True) as onlooker:
+
+        def reason() -> str | None:
+            row = onlooker.execute("SELECT reason FROM projection_checkpoints WHERE name = 'relay_nats'").fetchone()
+            return row[0] if row else None
+
+        eventually(lambda: "NATS cannot be reached" in (reason() or ""))
+        assert position() == 0
+        server.start()
+        eventually(lambda: position() == last)
+        assert reason() is None
+    assert len(messages(server)) == 3
+
+
+def test_a_paused_relay_stands_still(server, relaying, position, writer, migrated) -> None:
+    with relaying(), psycopg.connect(migrated.dsn, autocommit=True) as onlooker:
+        last = writer.write(uuid4(), said("one"))[-1]
+        eventually(lambda: position() == last)
+        onlooker.execute("UPDATE projection_checkpoints SET paused = true")
+        more = writer.write(uuid4(), said("two"))[-1]
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'send2llm relay_nats'"
+        assert onlooker.execute(asleep).fetchone() == (1,)
+        onlooker.execute("UPDATE projection_checkpoints SET paused = false")
+        eventually(lambda: position() == more)
+
+
+def test_nothing_is_lost_whoever_is_killed(server, position, migrated) -> None:
+    """Two relays, of which one is active, are killed in turns, and the broker too, while events are stored."""
+    enough = threading.Event()
+
+    def write() -> None:
+        with EventWriter(migrated) as writer:
+            while not enough.is_set():
+                writer.write(uuid4(), *turn("hello"))
+                enough.wait(0.002)
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, HERE / "relaying_process.py", migrated.dsn, server.url])
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    relays = [start(), start()]
+    try:
+        for times in range(6):
+            before = position()
+            eventually(lambda before=before: position() > before, 60)
+            if times % 3 == 2:
+                server.kill()
+                server.start()
+            victim = relays[times % 2]
+            victim.kill()
+            victim.wait()
+            relays[times % 2] = start()
+        enough.set()
+        writing.join()
+        ids = stored_ids(migrated)
+        eventually(lambda: position() == len(ids), 60)
+    finally:
+        enough.set()
+        for relay in relays:
+            relay.kill()
+            relay.wait()
+    told = headers(messages(server), "Nats-Msg-Id")
+    assert set(told) == set(ids)
+    assert len(told) == len(ids)  # within the two minutes for which JetStream knows ids
