@@ -30,6 +30,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "projection": ("projection.py",),
     "ledger": ("ledger.py",),
     "replay": ("replay.py", "5000"),
+    "usage": ("usage.py",),
+    "feed": ("feed.py",),
 }
 LONGEST = 120.0
 """Seconds that one of them may take before it is ended."""

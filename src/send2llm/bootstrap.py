@@ -61,6 +61,7 @@ from send2llm.application.ports import (
 )
 from send2llm.application.projections import Projection, ProjectionBuilds, ProjectionStatuses
 from send2llm.application.provider_health import LATELY, ProviderHealth, ProviderHealths
+from send2llm.application.published_events import PublishedEvents
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
 from send2llm.application.retries import RetryPolicy
@@ -68,8 +69,11 @@ from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
 from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
+from send2llm.application.trail import Trails
+from send2llm.application.usage import UsageQueries
 from send2llm.domain.errors import ConfigurationError, StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
+from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
@@ -79,6 +83,9 @@ from send2llm.infrastructure.event_store.guards import check_environment, check_
 from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.feed.documents import EventDocuments
+from send2llm.infrastructure.feed.pages import EventPages
+from send2llm.infrastructure.feed.published import PostgresPublishedEvents
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.log_seals.queries import PostgresSeals
 from send2llm.infrastructure.log_seals.sealer import LogSealer
@@ -102,6 +109,10 @@ from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
+from send2llm.infrastructure.read_models.trail import TrailProjection
+from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
+from send2llm.infrastructure.read_models.usage import UsageProjection
+from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
 from send2llm.infrastructure.system import SystemClock, SystemRandomness, TimeOrderedIdentifiers
 from send2llm.infrastructure.telemetry.budget_observer import TelemetryBudgetObserver
 from send2llm.infrastructure.telemetry.metrics import Metrics
@@ -141,7 +152,8 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    return (HistoryProjection(), CostLedgerProjection(), *own_projections(settings.projections))
+    built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
+    return (*built_in, *own_projections(settings.projections))
 
 
 def build_projector(settings: Settings) -> Projector:
@@ -174,9 +186,11 @@ class Service:
     conversations: ConversationCommands
     history: HistoryQueries
     costs: CostQueries
+    usage: UsageQueries
     as_of: ConversationAsOf
     log: ConversationLog
     feed: EventFeed
+    published: PublishedEvents
     projection_statuses: ProjectionStatuses
     projection_builds: ProjectionBuilds
     events: EventRegistry
@@ -188,6 +202,7 @@ class Service:
     budget_explanations: BudgetExplanations
     audit_money: AuditMoney
     seals: SealedLog
+    trails: Trails
     templates: Templates
     template_commands: TemplateCommands
     _clock: Clock
@@ -217,8 +232,12 @@ class Service:
         self._stack.push_async_callback(self._upkeep.stop)
         self._stack.push_async_callback(self._background.drain, self.settings.shutdown_seconds)
         for work in (self._keep_recovering(), *self._upkeep.works()):
-            self._stack.push_async_callback(_end, asyncio.create_task(work))
+            self._stack.push_async_callback(end_tasks, asyncio.create_task(work))
         self._stack.push_async_callback(asyncio.to_thread, self._listen_for_recalls().stop)
+
+    def about_to_stop(self) -> None:
+        """Let those go who follow what happens: they would stay for ever."""
+        self.published.close()
 
     async def stop(self) -> None:
         """Finish what goes on in the background, and close everything."""
@@ -240,7 +259,8 @@ class Service:
         self.metrics.append_queue_depth(self._recorder.waiting_appends)
         try:
             for status in await self.projection_statuses.all():
-                self.metrics.projection_stands(status)
+                if status.role == "live":
+                    self.metrics.projection_stands(status)
         except StoreUnavailable:
             logger.warning("metrics.projections_unknown")
         return await asyncio.to_thread(self.metrics.render)
@@ -399,9 +419,13 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield EventRegistry, events
     yield EventCodec, codec
     yield EventFeed, log
+    documents = EventDocuments(codec)
+    yield PublishedEvents, PostgresPublishedEvents(EventPages(pool, documents), database.dsn)
+    yield Trails, PostgresTrails(pool, documents)
     yield ConversationLog, log
     yield HistoryQueries, PostgresHistory(pool)
     yield CostQueries, costs
+    yield UsageQueries, PostgresUsage(pool)
     yield PeriodUses, costs
     yield ProviderHealths, PostgresProviderHealth(pool)
     yield Processes, PostgresProcesses(pool)
@@ -410,17 +434,6 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
     yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task that never ends by itself, and wait until it has ended.
-
-    Again, if need be: before Python 3.12 ``asyncio.wait_for`` swallows a cancellation that comes in the very moment in
-    which what it waits for is there.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1.0)
 
 
 def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:

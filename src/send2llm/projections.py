@@ -2,13 +2,13 @@
 
 ``Projection`` is the contract; ``send2llm.application.projections`` explains it. ``table_name`` names the tables.
 ``conversation_id_of`` reads an event's stream. ``copy_rows`` and ``replace_rows`` write many rows in a statement or
-two.
+two; who writes with statements of their own passes texts through ``storable_text``, which PostgreSQL can hold.
 """
 
 from send2llm.application.context import Metadata, RecordedEvent
 from send2llm.application.projections import Projection, table_name
 from send2llm.infrastructure.event_store.streams import conversation_id_of
-from send2llm.infrastructure.projections.bulk import copy_rows, replace_rows
+from send2llm.infrastructure.projections.bulk import copy_rows, replace_rows, storable_text
 
 __all__ = [
     "Metadata",
@@ -17,5 +17,6 @@ __all__ = [
     "conversation_id_of",
     "copy_rows",
     "replace_rows",
+    "storable_text",
     "table_name",
 ]

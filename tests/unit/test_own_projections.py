@@ -19,7 +19,7 @@ class Mine:
 def test_projections_of_ones_own_stand_beside_those_that_come_along():
     found = projections(Settings(projections=(f"{__name__}:Mine",)))
 
-    assert [projection.name for projection in found] == ["history", "cost_ledger", "mine"]
+    assert [projection.name for projection in found] == ["history", "cost_ledger", "usage", "trail", "mine"]
 
 
 @pytest.mark.parametrize("place", ["nowhere:Mine", f"{__name__}:Missing", __name__, f"{__name__}:", "pytest:Mark"])

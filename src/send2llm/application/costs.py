@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, Protocol, get_args
 
-Group = Literal["provider", "model", "tenant", "actor", "day"]
+Group = Literal["provider", "model", "tenant", "actor", "day", "hour"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 LARGEST_REPORT = 10_000
@@ -49,7 +49,7 @@ class CostQueries(Protocol):
     """Costs from the ledger."""
 
     async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
-        """Sums by groups, the dearest first; a ``day`` is one of the time zone, and then days go first, in order.
+        """Sums by groups, times first, in order, then the dearest; a ``day`` or ``hour`` is one of the time zone.
 
         Raises ``InvalidRequest`` for an unknown time zone, and rather than leave lines out; ``StoreUnavailable``.
         """

@@ -1,4 +1,4 @@
-"""The log of all events, as it is read from outside."""
+"""The log of all events, as use cases read it; ``published_events`` is what consumers outside get."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,8 +13,8 @@ class EventFeed(Protocol):
     after the last position seen misses nothing.
     """
 
-    async def read(self, after: int, limit: int, topic: str | None = None) -> Sequence[RecordedEvent]:
-        """At most ``limit`` events after the position, of one topic if given."""
+    async def read(self, after: int, limit: int) -> Sequence[RecordedEvent]:
+        """At most ``limit`` events after the position."""
         ...
 
     async def head(self) -> int:

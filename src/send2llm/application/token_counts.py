@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from send2llm.application.context import Context
+from send2llm.application.handler_chain import HandlerChain
+from send2llm.application.intents import SendMessage
+from send2llm.application.open_call import Reply
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import ProviderCall, Providers, TokenCountingProvider
 from send2llm.domain.completion import Parameters
-from send2llm.domain.errors import ProviderError
+from send2llm.domain.errors import InvalidRequest, ProviderError
 from send2llm.domain.estimation import estimate_message_tokens, estimate_tokens
 from send2llm.domain.message import Message
 from send2llm.domain.routing import ModelNames
@@ -33,15 +36,22 @@ class TokenCount:
 
 
 class TokenCounts:
-    """Handles ``CountTokens``: asks whoever would be asked for the answer first."""
+    """Handles ``CountTokens``: asks whoever would be asked for the answer first.
 
-    def __init__(self, names: ModelNames, providers: Providers, timeouts: Timeouts) -> None:
+    Handlers change the request before, as they would before a call: what they take out of it or refuse is not shown to
+    a provider that counts either.
+    """
+
+    def __init__(self, names: ModelNames, providers: Providers, timeouts: Timeouts, handlers: HandlerChain) -> None:
         self._names = names
         self._providers = providers
         self._timeouts = timeouts
+        self._handlers = handlers
 
-    async def count(self, command: CountTokens, context: Context) -> TokenCount:
-        """Count; raises ``UnknownModel``, and ``ProviderError`` where another try would not help."""
+    async def count(self, request: CountTokens, context: Context) -> TokenCount:
+        """Count; raises ``UnknownModel``, what handlers raise, and ``ProviderError`` where another try is no use."""
+        asked = SendMessage(model=request.model, messages=request.messages, parameters=request.parameters)
+        command, _ = await self._handlers.on_request(asked, context, _nobody)
         candidate = self._names.decide(command.model).candidates[0]
         provider = self._providers.get(candidate.provider)
         if isinstance(provider, TokenCountingProvider):
@@ -61,6 +71,10 @@ class TokenCounts:
             if error.retryable:
                 return None
             raise
+
+
+async def _nobody(_: SendMessage) -> Reply:
+    raise InvalidRequest("Its tokens cannot be counted: a handler would ask a model about this request before.")
 
 
 def estimated_tokens(messages: Sequence[Message], parameters: Parameters) -> int:

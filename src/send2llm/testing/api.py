@@ -184,9 +184,35 @@ class FakeApi:
         return JSONResponse({"data": self.providers})
 
     async def _events(self, request: Request) -> Response:
-        after, topic = int(request.query_params.get("after", 0)), request.query_params.get("topic")
-        found = [one for one in self.events if one["position"] > after and topic in (None, one["topic"])]
-        return JSONResponse({"data": found[: int(request.query_params.get("limit", 1000))], "head": len(self.events)})
+        query = request.query_params
+        after = int(request.headers.get("last-event-id", query.get("after", 0)))
+        topics, stream = query.getlist("topic"), query.get("stream", "").removeprefix("conversation-")
+
+        def found() -> list[Json]:
+            return [
+                one
+                for one in self.events
+                if one["position"] > after
+                and (not topics or one["topic"] in topics)
+                and stream in ("", one["stream"])
+                and query.get("tenant") in (None, one["tenant"])
+            ]
+
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            page = found()[: int(query.get("limit", 1000))]
+            reached = page[-1]["position"] if page else max(after, len(self.events))
+            return JSONResponse({"data": page, "reached": reached, "head": len(self.events)})
+
+        async def follow() -> AsyncIterator[str]:
+            nonlocal after
+            yield ": the feed\n\n"
+            while not await request.is_disconnected():
+                for one in found():
+                    after = one["position"]
+                    yield f"id: {after}\n{_server_sent(one['topic'], one)}"
+                await asyncio.sleep(0.005)
+
+        return StreamingResponse(follow(), media_type="text/event-stream")
 
     async def _conversation_events(self, request: Request) -> Response:
         after = int(request.query_params.get("after", 0))

@@ -11,7 +11,8 @@ from send2llm.application.context import Context
 from send2llm.domain.conversation import Conversation
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
-from send2llm.infrastructure.event_store.event_log import DECODED_ON_THE_LOOP, EventLog
+from send2llm.infrastructure.event_store.event_log import EventLog
+from send2llm.infrastructure.event_store.reading import DECODED_ON_THE_LOOP
 from send2llm.infrastructure.event_store.topics import EventRegistry, UnknownTopic
 from send2llm.testing.clock import START, FakeClock, SequentialIdentifiers
 from send2llm.testing.conversation_stories import user
@@ -64,13 +65,6 @@ async def test_reads_page_by_page_in_order(log, conversations):
         seen += page
         after = page[-1].position
     assert [event.position for event in seen] == list(range(1, 10))
-
-
-async def test_reads_one_topic(log, conversations):
-    for _ in range(2):
-        await conversation_with(conversations, 3)
-    page = await log.read(1, 10, topic="conversation.started")
-    assert [event.position for event in page] == [5]
 
 
 async def test_a_stream_up_to_a_version(log, conversations):

@@ -107,12 +107,13 @@ class Gateway:
             thread.join()
 
     async def history_is_complete(self) -> None:
-        """Wait until every stored event is in the history, and in the cost ledger."""
+        """Wait until every stored event is in every build that is kept up to date."""
 
         async def complete() -> bool:
-            listed = (await self.api.get("/api/projections")).json()["data"]
-            known = {one["name"] for one in listed} >= {"history", "cost_ledger"}
-            return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in listed)
+            listed = [one for one in (await self.api.get("/api/projections")).json()["data"] if one["role"] == "live"]
+            known = {one["name"] for one in listed} >= {"history", "cost_ledger", "usage", "trail"}
+            followed = [one for one in listed if one["role"] not in ("verified", "different")]
+            return known and all(one["lag_events"] == 0 and one["position"] == one["head"] for one in followed)
 
         await soon(complete)
 
@@ -144,13 +145,12 @@ def database_of(settings: Settings) -> ConnectionInfo:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Gateway]:
     """Run a service on a free loopback port, on the loop of the test."""
-    config = uvicorn.Config(
-        create_app(build_service(settings)), http="httptools", ws="none", lifespan="on", log_config=None
-    )
+    service = build_service(settings)
+    config = uvicorn.Config(create_app(service), http="httptools", ws="none", lifespan="on", log_config=None)
     key = settings.api_key.get_secret_value() if settings.api_key else "none"
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(loopback_listener())
-        await stack.enter_async_context(_running(config, listener))
+        await stack.enter_async_context(_running(config, listener, service.about_to_stop))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         sdk = AsyncOpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
         headers = {"authorization": f"Bearer {key}"}
@@ -161,8 +161,10 @@ async def serving(settings: Settings) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def _running(config: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
-    """What ``uvicorn.Server.serve`` does, without its signals and its waits of a tenth of a second."""
+async def _running(
+    config: uvicorn.Config, listener: socket.socket, about_to_stop: Callable[[], None]
+) -> AsyncIterator[None]:
+    """What the worker's server does, without its signals and its waits of a tenth of a second."""
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -173,6 +175,7 @@ async def _running(config: uvicorn.Config, listener: socket.socket) -> AsyncIter
     finally:
         for listening in server.servers:
             listening.close()
+        about_to_stop()
         for connection in list(server.server_state.connections):
             connection.shutdown()
         await asyncio.gather(*server.server_state.tasks, return_exceptions=True)

@@ -195,6 +195,27 @@ async def test_costs(gateway):
     assert "Nothing was spent" in (await run(gateway, "costs", "--actor", "nobody")).errors
 
 
+async def test_usage(gateway):
+    assert "Nothing was asked" in (await run(gateway, "usage")).errors
+    await gateway.ask(**LIMITED)
+    await run(gateway, "budget", "set", "fake", "--limit", "0.000000000001")
+    await gateway.ask(**LIMITED)
+    with gateway.projecting():
+        await gateway.history_is_complete()
+    said = await run(gateway, "usage")
+    table = said.output.splitlines()
+    assert table[0].split()[:5] == ["provider", "model", "calls", "attempts", "answered"]
+    assert table[1].split()[:7] == ["fake", MODEL, "1", "1", "1", "0", "1"]
+    assert "refused: budget_exceeded 1" in said.errors
+    (line,) = (await run(gateway, "usage", "--by", "hour", "--zone", "Asia/Tokyo", "--json")).json["data"]
+    assert line["hour"].endswith(":00:00+09:00")
+    assert line["duration"]["count"] == 1
+    (costs,) = (await run(gateway, "costs", "--by", "hour", "--zone", "Asia/Tokyo", "--json")).json["data"]
+    assert (costs["hour"], costs["cost_usd"]) == (line["hour"], line["cost_usd"])
+    wrong = await run(gateway, "usage", "--since", "2026-11-23T12:01")
+    assert (wrong.exit_code, "--since: " in wrong.errors) == (1, True)
+
+
 async def test_a_date_begins_at_midnight_in_the_zone(gateway):
     await gateway.ask(**LIMITED)
     with gateway.projecting():
@@ -206,7 +227,7 @@ async def test_a_date_begins_at_midnight_in_the_zone(gateway):
     assert (await run(gateway, "costs", "--until", f"{today}T00:00", "--zone", "Nowhere")).exit_code == 1
     wrong = await run(gateway, "costs", "--since", "yesterday")
     assert (wrong.exit_code, "--since: 'yesterday' is no time" in wrong.errors) == (1, True)
-    unknown = await run(gateway, "costs", "--by", "hour")
+    unknown = await run(gateway, "costs", "--by", "second")
     assert (unknown.exit_code, "--by: " in unknown.errors) == (1, True)
 
 

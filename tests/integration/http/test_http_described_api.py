@@ -96,11 +96,13 @@ def known(address: str) -> dict[str, str]:
         conversation = made("/api/conversations", {"labels": {"of": "a test"}})
         message = {"model": MODEL, "content": "hello", "max_output_tokens": 20}
         client.post(f"/api/conversations/{conversation}/messages", json=message).raise_for_status()
-        for path in ("/api/costs", "/api/conversations"):  # so that reports have lines
+        response = made("/v1/responses", {"model": MODEL, "input": "hello", "max_output_tokens": 20})
+        for path in ("/api/costs", "/api/usage", "/api/conversations"):  # so that reports have lines
             eventually(lambda path=path: client.get(path).raise_for_status().json()["data"])
     return {
         "conversation_id": conversation,
         "budget_id": budget,
+        "response_id": response,
         "model": MODEL,
         "name": "history",
         "build": "1.1",

@@ -153,3 +153,19 @@ async def test_error(
     assert "rate_limit" in kind
     assert behind.name in message
     assert (await service.event("conversation.completion_failed")).data["error"] == "provider_rate_limited"
+
+
+async def test_embeddings(service: Gateway, behind: Behind) -> None:
+    if behind.name == "openai-responses":
+        pytest.skip("it has the embeddings of openai; its fake speaks responses only")
+    asked = {"model": f"{behind.name}/{behind.wire.embedding_model or 'any'}", "input": ["rain", "snow"]}
+
+    response = await service.api.post("/v1/embeddings", json=asked)
+
+    if behind.wire.embedding_model is None:
+        assert (response.status_code, "no embeddings" in response.text) == (400, True)
+        return
+    assert response.status_code == 200, response.text
+    assert [len(one["embedding"]) > 0 for one in response.json()["data"]] == [True, True]
+    received = await service.event("conversation.completion_received")
+    assert [part["type"] for part in received.data["answers"][0]["message"]["parts"]] == ["embedding"] * 2

@@ -389,6 +389,25 @@ async def test_two_ways_on_from_one_answer(gateway: Gateway, behind: Behind) -> 
     assert texts(3) == ["one", "Hello!", "two", "Hello!", "four"]
 
 
+async def test_an_earlier_answer_and_the_header_must_name_one_conversation(gateway: Gateway, behind: Behind) -> None:
+    model, provider = behind
+    first = await gateway.sdk.responses.with_raw_response.create(model=model, input="one")
+    ask = {"model": model, "previous_response_id": first.parse().id}
+    header = "x-send2llm-conversation-id"
+    own = {header: first.headers[header]}
+    second = await gateway.sdk.responses.with_raw_response.create(**ask, input="two", extra_headers=own)
+    branch = await gateway.sdk.responses.with_raw_response.create(**ask, input="three", extra_headers=own)
+    elsewhere = {header: await gateway.start_conversation()}
+    with pytest.raises(BadRequestError) as caught:
+        await gateway.sdk.responses.create(**ask, input="four", extra_headers=elsewhere)
+
+    assert second.headers[header] == own[header] != branch.headers[header]
+    assert caught.value.param == "previous_response_id"
+    assert len(provider.requests) == 3
+    sent = provider.requests[-1].body.decode()
+    assert ("one" in sent, "two" in sent, "three" in sent) == (True, False, True)
+
+
 async def test_an_answer_is_found_by_another_process(gateway: Gateway, behind: Behind) -> None:
     model, provider = behind
     first = await gateway.sdk.responses.create(model=model, input="remember me")

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import psycopg
 from psycopg.rows import TupleRow
 
+from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.timing import Timing
 
 QUICK = Timing(page_size=10, poll=0.05, linger=0.0, shortest_backoff=0.02, longest_backoff=0.1)
@@ -43,10 +44,12 @@ class Onlooker:
         ]
 
     def lease_holder(self) -> int | None:
-        """The backend that works on a projection."""
+        """The backend that works on the first build of the tally."""
         return self.value(
             "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory'"
-            " AND l.granted AND a.datname = current_database() AND a.application_name LIKE 'send2llm projection %%'"
+            " AND l.granted AND a.datname = current_database() AND l.database = a.datid"
+            " AND (l.classid::bigint << 32) | l.objid::bigint = %s",
+            lease_key("tally", 1),
         )
 
     def end(self, *backends: int) -> None:

@@ -16,6 +16,7 @@ from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent, copy_rows, table_name
 from send2llm.testing.eventually import eventually, eventually_async
@@ -204,6 +205,32 @@ async def test_verify_finds_that_all_is_right_and_leaves_nothing_behind(
         assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
 
 
+async def test_whoever_stood_by_leaves_a_build_alone_that_was_compared(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    """Its tables are gone; whoever folded into it would find those of the live build."""
+    lease = lease_key("tally", 1, 2)
+    with project(Tally()), project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        onlooker.value("SELECT pg_advisory_lock(%s)", lease)
+        await builds.verify("tally")
+        eventually(lambda: len(onlooker.backends("send2llm projection tally")) == 4)
+        onlooker.value("SELECT pg_advisory_unlock(%s)", lease)
+        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
+        eventually(lambda: len(onlooker.backends("send2llm projection tally")) == 2)
+        compared = (await by_label(statuses))["1.2"]
+        say("b", "c")
+        eventually(lambda: onlooker.value(COUNT) == 3)
+        assert (await by_label(statuses))["1.2"].position == compared.position
+    assert compared.reason is None
+    onlooker.assert_tally_is_exact()
+
+
 async def test_verify_finds_rows_that_the_events_do_not_explain(
     project: Project,
     say: Callable[..., None],
@@ -286,3 +313,29 @@ async def _is(statuses: PostgresProjections, wanted: dict[str, str]) -> bool:
 
 async def _has_role(statuses: PostgresProjections, label: str, role: str) -> bool:
     return (await roles(statuses)).get(label) == role
+
+
+async def test_a_build_that_is_dropped_in_the_middle_of_a_page_just_ends(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with project(Tally()):
+        say(*["a"] * 20)
+        eventually(onlooker.caught_up)
+        for _ in range(3):
+            begun = await builds.rebuild("tally")
+            wanted = BuildName(begun.version, begun.build)
+            try:
+                await builds.drop("tally", wanted)
+            except ProjectionConflict:  # it was quicker, and is what is read
+                await builds.rollback("tally")
+                await builds.drop("tally", wanted)
+        say("b")
+        eventually(lambda: onlooker.value(COUNT) == 21)
+        assert await roles(statuses) == {"1.1": "live"}
+
+    assert "projection.failed" not in capsys.readouterr().out

@@ -17,6 +17,7 @@ from send2llm.testing.provider_server import FakeProviderServer
 
 
 class Anthropic(Wire):
+    embedding_model = None
     path = ""
     settings: ClassVar[dict[str, Any]] = {"format": "anthropic", "api_key": "key-0123456789"}
     error = ErrorReply(429, {"retry-after": "2"})

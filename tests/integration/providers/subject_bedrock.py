@@ -18,6 +18,7 @@ REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 
 
 class Bedrock(Wire):
+    embedding_model = "amazon.titan-embed-text-v2:0"
     settings: ClassVar[dict[str, Any]] = {
         "format": "bedrock",
         "api_key": BEARER_KEY,

@@ -21,6 +21,7 @@ KEY = "AIza-test-0123456789"
 
 
 class Gemini(Wire):
+    embedding_model = "gemini-embedding-001"
     settings: ClassVar[dict[str, Any]] = {"format": "gemini", "api_key": KEY}
     path = "/v1beta"
     error = ErrorReply(429, "RESOURCE_EXHAUSTED", retry_delay="2s")
@@ -60,6 +61,7 @@ class Gemini(Wire):
 
 
 class Vertex(Gemini):
+    embedding_model = "text-embedding-005"
     settings: ClassVar[dict[str, Any]] = {
         "format": "vertex",
         "api_key": KEY,

@@ -52,6 +52,8 @@ class Wire(Protocol):
     settings: dict[str, Any]
     """What the configuration of the provider has beside its address."""
     model = "fake-model"
+    embedding_model: str | None = "fake-model"
+    """``None``: it has no embeddings."""
     stream_type = "text/event-stream"
 
     def server(self) -> FakeProviderServer: ...

@@ -167,6 +167,28 @@ async def test_a_profile_that_is_not_there_is_told(base_url: str, no_aws: pytest
         made(base_url, profile="nowhere")
 
 
+async def test_a_configuration_that_cannot_be_read_is_told(no_aws: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "config").write_text("[profile x\n")
+
+    for options in ({}, {"region": "us-east-1"}):
+        with pytest.raises(ConfigurationError, match="AWS configuration cannot be read"):
+            make_provider("bedrock", ProviderConfig("acme", options=options))
+
+
+async def test_credentials_that_cannot_be_had_are_told(
+    base_url: str, no_aws: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    failing = f"{sys.executable} -c 'raise SystemExit(1)'"
+    (tmp_path / "config").write_text(f"[profile broken]\ncredential_process = {failing}\n")
+    provider = made(base_url, profile="broken")
+
+    with pytest.raises(AuthenticationFailed, match="cannot be had") as caught:
+        await provider.complete(CALL)
+
+    assert caught.value.provider == "acme"
+    await provider.aclose()
+
+
 async def test_a_bedrock_key_is_borne_and_nothing_is_signed(server: FakeBedrockServer, provider: HttpProvider) -> None:
     await provider.complete(CALL)
 

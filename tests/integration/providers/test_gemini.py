@@ -161,7 +161,7 @@ async def test_tuned_models_have_their_own_place(server: FakeGeminiServer, provi
 
 async def test_what_gemini_cannot_say_is_not_sent(server: FakeGeminiServer, provider: HttpProvider) -> None:
     with pytest.raises(RequestRejected, match="logit_bias") as caught:
-        await provider.complete(call(extras={"logit_bias": {}}))
+        await provider.complete(call(extras={"logit_bias": {"7": 1}}))
 
     assert caught.value.provider == "google"
     assert server.requests == []
@@ -196,7 +196,7 @@ async def test_a_hundred_texts_are_embedded_at_once(server: FakeGeminiServer, pr
 async def test_a_missing_vector_is_noticed(server: FakeGeminiServer, provider: HttpProvider) -> None:
     server.script(Reply.json({"embeddings": [{"values": [1]}]}))
 
-    with pytest.raises(MalformedReply, match="1 embeddings for 2 texts"):
+    with pytest.raises(MalformedReply, match="1 vectors for 2 inputs"):
         await provider.embed(call(*HI, *HI))
 
 

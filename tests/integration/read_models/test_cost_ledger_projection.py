@@ -1,179 +1,34 @@
 """The cost ledger, folded by the runner: the same whatever way it came about, to the last cent that was spent."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
-from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from psycopg.rows import TupleRow
+from growing import Calls, begin_anew, follow
 
-from send2llm.domain.conversation_events import (
-    AttemptFailed,
-    CompletionFailed,
-    CompletionInterrupted,
-    ConversationEvent,
-    ConversationStarted,
-)
-from send2llm.domain.routing import Attempt, PaidBy
 from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.projections.projector import Projector
-from send2llm.infrastructure.projections.timing import Timing
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
-from send2llm.infrastructure.read_models.cost_ledger_tables import metadata
-from send2llm.testing.event_writer import EventWriter, received, requested, said
-from send2llm.testing.eventually import eventually
-
-TABLES = sorted(metadata.tables)
-BUDGETS = tuple(UUID(int=number) for number in (1, 2, 3))
+from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, uses
+from send2llm.testing.event_writer import EventWriter
 
 
 @pytest.mark.parametrize("page_size", [1, 13, 1000])
 def test_a_rebuild_from_zero_equals_what_grew_live(
     migrated: ConnectionInfo, writer: EventWriter, page_size: int
 ) -> None:
-    def run(size: int, work: Callable[[], None] = lambda: None) -> None:
-        timing = Timing(page_size=size, poll=0.05, linger=0.0)
-        with (
-            Projector(migrated, [CostLedgerProjection()], writer.codec, timing).running(),
-            psycopg.connect(migrated.dsn, autocommit=True) as onlooker,
-        ):
-            work()
-            eventually(lambda: _caught_up(onlooker), 60)
-
     calls = Calls(writer, Random(page_size))
-    run(1000, calls.live)
-    grown = _dump(migrated)
+    grown = follow(migrated, [CostLedgerProjection()], writer, 1000, calls.live)
     assert all(grown.values())
-    with psycopg.connect(migrated.dsn) as connection:
-        for table in TABLES:
-            connection.execute(f"TRUNCATE {table}".encode())
-        connection.execute("DELETE FROM projection_checkpoints")
-    run(page_size)
-    assert _dump(migrated) == grown
+    begin_anew(migrated, [CostLedgerProjection()])
+    assert follow(migrated, [CostLedgerProjection()], writer, page_size) == grown
 
-    attempts, uses = TABLES
     with psycopg.connect(migrated.dsn) as connection:
         (spent,) = connection.execute(f"SELECT sum(cost_usd) FROM {attempts}".encode()).fetchone() or (None,)
         by_budget = dict(
             connection.execute(f"SELECT budget_id, sum(spent_usd) FROM {uses} GROUP BY 1".encode()).fetchall()
         )
         (held,) = connection.execute(f"SELECT sum(held_usd) FROM {uses}".encode()).fetchone() or (None,)
-    assert spent == sum(calls.costs.values())
+    assert spent == sum(calls.costs.values(), Decimal(0))
     assert by_budget == calls.spent_by_budget()
     assert held == calls.still_held()
-
-
-class Calls:
-    """Calls that go on side by side and end in every way, and what each attempt came to."""
-
-    def __init__(self, writer: EventWriter, random: Random) -> None:
-        self._writer = writer
-        self._random = random
-        self.costs: dict[tuple[UUID, int], Decimal] = {}
-        self._paying: dict[tuple[UUID, int], tuple[PaidBy, ...]] = {}
-        self._held: dict[tuple[UUID, int], Decimal] = {}
-
-    def live(self) -> None:
-        conversations = [uuid4() for _ in range(8)]
-        for conversation_id in conversations:
-            self._writer.write(conversation_id, ConversationStarted())
-        late: list[tuple[UUID, UUID]] = []
-        for _ in range(100):
-            conversation_id, completion_id = self._random.choice(conversations), uuid4()
-            what = self._random.choice(["answered", "again", "gave up", "gone", "runs", "late"])
-            if what == "late":
-                if late:
-                    self._end(*late.pop(), attempt=1)
-                continue
-            self._begin(conversation_id, completion_id)
-            if what == "answered":
-                self._end(conversation_id, completion_id, attempt=1)
-            elif what == "again":
-                self._fail(conversation_id, completion_id)
-                self._end(conversation_id, completion_id, attempt=2)
-            elif what == "gave up":
-                self._fail(conversation_id, completion_id)
-                failed = {"error": "timed_out", "detail": "", "attempts": 1, "duration": 1.0}
-                self._write(conversation_id, CompletionFailed(completion_id=completion_id, **failed))
-                self._settle((completion_id, 2), Decimal(0))
-            elif what == "gone":
-                cost = self._held.get((completion_id, 1))
-                gone = CompletionInterrupted(
-                    completion_id=completion_id, reason="process_gone", attempts=1, cost_usd=cost
-                )
-                self._write(conversation_id, gone)
-                self._settle((completion_id, 1), cost or Decimal(0))
-                late.append((conversation_id, completion_id))
-
-    def spent_by_budget(self) -> dict[UUID, Decimal]:
-        spent = dict.fromkeys((paying.budget_id for paid in self._paying.values() for paying in paid), Decimal(0))
-        for key, cost in self.costs.items():
-            for paying in self._paying.get(key, ()):
-                spent[paying.budget_id] += cost
-        return spent
-
-    def still_held(self) -> Decimal:
-        """By each of the budgets that pay."""
-        return sum((hold * len(self._paying[key]) for key, hold in self._held.items()), Decimal(0))
-
-    def _begin(self, conversation_id: UUID, completion_id: UUID) -> None:
-        hold, paid_by = self._money((completion_id, 1))
-        event = replace(requested(completion_id), hold_usd=hold, paid_by=paid_by)
-        self._write(conversation_id, said("Hello?"), event)
-
-    def _fail(self, conversation_id: UUID, completion_id: UUID) -> None:
-        cost = self._random.choice([None, self._held.get((completion_id, 1))])
-        hold, paid_by = self._money((completion_id, 2))
-        failed = AttemptFailed(
-            completion_id=completion_id,
-            attempt=1,
-            provider="echo",
-            model="parrot",
-            error="timed_out",
-            detail="",
-            retryable=True,
-            status=None,
-            duration=1.0,
-            cost_usd=cost,
-            next_attempt=Attempt(2, "echo", "parrot", hold, paid_by),
-        )
-        self._write(conversation_id, failed)
-        self._settle((completion_id, 1), cost or Decimal(0))
-
-    def _end(self, conversation_id: UUID, completion_id: UUID, *, attempt: int) -> None:
-        cost = Decimal(self._random.randrange(10**9)) / 10**12
-        self._write(conversation_id, replace(received(completion_id, cost_usd=cost), attempts=attempt))
-        self._settle((completion_id, attempt), cost)
-
-    def _money(self, key: tuple[UUID, int]) -> tuple[Decimal | None, tuple[PaidBy, ...]]:
-        chosen = self._random.sample(BUDGETS, self._random.randrange(3))
-        paying = tuple(PaidBy(budget_id, "2026-11") for budget_id in chosen)
-        if not paying:
-            return None, ()
-        self._paying[key], self._held[key] = paying, Decimal(self._random.randrange(1, 10**6)) / 10**6
-        return self._held[key], paying
-
-    def _settle(self, key: tuple[UUID, int], cost: Decimal) -> None:
-        self.costs[key] = cost
-        self._held.pop(key, None)
-
-    def _write(self, conversation_id: UUID, *events: ConversationEvent) -> None:
-        self._writer.write(conversation_id, *events)
-
-
-def _caught_up(onlooker: psycopg.Connection[TupleRow]) -> bool:
-    row = onlooker.execute(
-        "SELECT position = (SELECT max(notification_id) FROM stored_events) FROM projection_checkpoints"
-    ).fetchone()
-    return bool(row and row[0])
-
-
-def _dump(database: ConnectionInfo) -> dict[str, list[tuple[str]]]:
-    with psycopg.connect(database.dsn) as connection:
-        return {
-            table: connection.execute(f"SELECT row::text FROM {table} AS row ORDER BY 1".encode()).fetchall()
-            for table in TABLES
-        }

@@ -115,6 +115,16 @@ async def test_a_day_is_one_of_the_time_zone(ledger: Ledger, zone: str, day: dat
     assert line.group == (day,)
 
 
+async def test_hours_are_those_of_the_time_zone_in_their_order(ledger: Ledger) -> None:
+    ledger.call("1")
+    ledger.call("2", at=LATE + timedelta(minutes=45))
+    lines = await ledger.costs.costs(["hour"], EVERYTHING, "Asia/Kathmandu")
+    assert [(str(line.group[0]), line.calls) for line in lines] == [
+        ("2026-11-24 05:00:00+05:45", 1),
+        ("2026-11-24 06:00:00+05:45", 1),
+    ]
+
+
 async def test_days_come_in_their_order_and_the_dearest_first_in_each(ledger: Ledger) -> None:
     ledger.call("1", at=LATE + timedelta(days=1))
     ledger.call("2", at=LATE)

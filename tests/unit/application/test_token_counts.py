@@ -1,16 +1,20 @@
 """How many tokens a request has: by the provider's word, else by estimate."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from house import user
 
 from send2llm.application.context import Context
+from send2llm.application.handler_chain import HandlerChain
+from send2llm.application.handlers import Handler
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import ProviderCall
 from send2llm.application.token_counts import CountTokens, TokenCount, TokenCounts, estimated_tokens
 from send2llm.domain.completion import Parameters
-from send2llm.domain.errors import ModelNotAvailable, Overloaded, ProviderError, UnknownModel
+from send2llm.domain.errors import InvalidRequest, ModelNotAvailable, Overloaded, ProviderError, UnknownModel
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.system import TimeOrderedIdentifiers
 from send2llm.testing.providers import FakeProvider, FakeProviders
@@ -36,9 +40,12 @@ class Counting(FakeProvider):
         return self._answer
 
 
-async def count(provider: FakeProvider, model: str = "fake-model", **parameters: object) -> TokenCount:
+async def count(
+    provider: FakeProvider, model: str = "fake-model", handlers: Sequence[Handler] = (), **parameters: object
+) -> TokenCount:
+    chain = HandlerChain(handlers, surroundings=None)  # type: ignore[arg-type]
     names = ModelNames({provider.name: ()}, {"route": [f"{provider.name}/first", f"{provider.name}/second"]})
-    counts = TokenCounts(names, FakeProviders(provider), Timeouts(first_token=0.01))
+    counts = TokenCounts(names, FakeProviders(provider), Timeouts(first_token=0.01), chain)
     context = Context(correlation_id=TimeOrderedIdentifiers().new())
     return await counts.count(CountTokens(model=model, messages=MESSAGES, parameters=Parameters(**parameters)), context)
 
@@ -68,3 +75,29 @@ async def test_what_another_try_would_not_mend_is_told() -> None:
         await count(Counting(ModelNotAvailable("no such model")))
     with pytest.raises(UnknownModel):
         await count(Counting(1), "")
+
+
+async def test_a_provider_that_counts_sees_what_handlers_leave_of_a_request() -> None:
+    class Hides(Handler):
+        async def on_request(self, command, exchange):  # type: ignore[no-untyped-def]
+            return replace(command, messages=[user("[HIDDEN]")])
+
+    provider = Counting(14)
+    await count(provider, handlers=[Hides()])
+    assert provider.calls[0].messages == [user("[HIDDEN]")]
+
+
+async def test_what_a_handler_refuses_no_provider_sees() -> None:
+    class Refuses(Handler):
+        async def on_request(self, command, exchange):  # type: ignore[no-untyped-def]
+            raise InvalidRequest("no")
+
+    class Asks(Handler):
+        async def on_request(self, command, exchange):  # type: ignore[no-untyped-def]
+            await exchange.ask("any", command.messages, command.parameters, {})
+
+    provider = Counting(14)
+    for handler in (Refuses(), Asks()):
+        with pytest.raises(InvalidRequest):
+            await count(provider, handlers=[handler])
+    assert provider.calls == []

@@ -46,6 +46,26 @@ def test_lists_those_of_a_conversation_or_a_topic(run, api: FakeApi):
     assert positions(run("events", "--json", "-c", identifier, "--topic", "conversation.started").output) == [1]
 
 
+def test_lists_those_of_several_topics_or_of_a_tenant(run, api: FakeApi):
+    for number in range(6):
+        api.record(None, f"other.thing_{number % 3}", {})
+    api.events[3]["tenant"] = "acme"
+    assert positions(run("events", "--json", "--topic", "other.thing_0", "--topic", "other.thing_2").output) == [
+        1, 3, 4, 6,
+    ]  # fmt: skip
+    assert positions(run("events", "--json", "--tenant", "acme").output) == [4]
+
+
+def test_follows_a_conversation_from_a_version(run, api: FakeApi):
+    run("send", "one")
+    api.record(None, "other.thing_happened", {})
+    (identifier,) = api.conversations
+    follow = ("events", "--json", "--follow", "--limit", "1")
+    assert positions(run(*follow, "-c", identifier, "--after", "1").output) == [2]
+    assert positions(run(*follow, "--after", "2").output) == [3]
+    assert "There is no conversation" in run(*follow, "-c", "nobody").errors
+
+
 def test_nothing_to_list(run):
     result = run("events")
     assert (result.exit_code, result.output) == (0, "")

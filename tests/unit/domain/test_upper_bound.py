@@ -255,6 +255,12 @@ def test_what_has_no_bound_is_refused(messages, parameters, param):
     assert refusal.value.code == "cannot_bound_cost"
 
 
+def test_a_tool_that_only_its_format_knows_is_named_by_its_own_type():
+    tool = {"type": "foreign", "format": "anthropic", "body": {"type": "web_search_20250305", "name": "web_search"}}
+    with pytest.raises(CannotBound, match="'web_search_20250305'"):
+        most_input_tokens(HELLO, Parameters(tools=(tool,)))
+
+
 def test_the_operator_can_declare_a_field_free():
     parameters = Parameters(extras={"field_of_tomorrow": 1})
     assert most_input_tokens(HELLO, parameters, Allowances(free_fields=frozenset({"field_of_tomorrow"})))

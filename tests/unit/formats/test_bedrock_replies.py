@@ -272,6 +272,7 @@ def test_a_reply_that_is_not_the_format_is_malformed(body: dict[str, Any]) -> No
         ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{}"}}}),
         ("contentBlockDelta", {"contentBlockIndex": True, "delta": {"text": "a"}}),
         ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"redactedContent": "?"}}}),
+        ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"redactedContent": "ü"}}}),
         ("contentBlockStop", {}),
         ("messageStop", {"stopReason": None}),
     ],
@@ -279,6 +280,14 @@ def test_a_reply_that_is_not_the_format_is_malformed(body: dict[str, Any]) -> No
 def test_an_event_that_is_not_the_format_is_malformed(kind: str, body: Any) -> None:
     with pytest.raises(MalformedReply, match=kind):
         ConverseEvents().read(kind, body, b"")
+
+
+@pytest.mark.parametrize("payload", [b'1, "b": 2', b"{", b"nonsense"])
+def test_an_event_whose_payload_is_no_object_is_malformed(payload: bytes) -> None:
+    headers = {":event-type": "messageStart", ":message-type": "event"}
+
+    with pytest.raises(MalformedReply):
+        streamed([message(headers, payload)])
 
 
 def test_a_block_begins_once() -> None:

@@ -104,6 +104,16 @@ def test_results_keep_their_pictures_and_their_failure() -> None:
     ]
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n\n"])
+def test_blank_texts_which_bedrock_refuses_are_not_sent(blank: str) -> None:
+    answered = (TextPart(blank), RefusalPart(blank), ToolCallPart("a", "f", "{}"))
+
+    _, (call, result) = write_messages([Message("assistant", answered), Message("tool", (ToolResultPart("a", blank),))])
+
+    assert [list(block) for block in call["content"]] == [["toolUse"]]
+    assert result["content"] == [{"toolResult": {"toolUseId": "a", "content": []}}]
+
+
 def test_ids_that_converse_would_refuse_are_replaced_alike() -> None:
     identifier = "call/ü" * 30
     messages = [
@@ -153,6 +163,7 @@ def test_blocks_of_its_own_are_carried_and_empty_texts_are_not() -> None:
     [
         (ImagePart("https://example.org/a.png"), "'image_url' holds an address"),
         (ImagePart("data:image/png;base64,???"), "not valid base64"),
+        (ImagePart("data:image/png;base64,ü"), "not valid base64"),
         (ImagePart(f"data:image/tiff;base64,{PNG}"), "image/tiff"),
         (ForeignPart("openai", {"type": "input_audio"}), "'input_audio' of OpenAI's chat completions"),
         (EmbeddingPart("AAAA"), "'embedding'"),
@@ -225,7 +236,7 @@ def test_parameters(parameters: Parameters, vendor: str, fields: dict[str, Any])
         (Parameters(response_format={"type": "json_object"}), "", "response_format"),
         (Parameters(tools=(WEATHER,), tool_choice={"type": "allowed_tools"}), "", "tool_choice"),
         (Parameters(tools=({"type": "foreign", "format": "gemini", "body": {}},)), "", "tools"),
-        (Parameters(extras={"logit_bias": {}}), "", "logit_bias"),
+        (Parameters(extras={"logit_bias": {"7": 1}}), "", "logit_bias"),
     ],
 )
 def test_parameters_that_it_lacks_are_refused_by_name(parameters: Parameters, vendor: str, field: str) -> None:

@@ -192,7 +192,7 @@ def test_parameters(parameters: Parameters, fields: dict[str, Any]) -> None:
         (Parameters(tools=(WEATHER,), tool_choice={"type": "allowed_tools"}), "tool_choice"),
         (Parameters(tools=(WEATHER,), tool_choice={"type": "function", "function": {"name": "x"}}), "tool_choice"),
         (Parameters(tools=({"type": "custom"},)), "tools"),
-        (Parameters(extras={"logit_bias": {}}), "logit_bias"),
+        (Parameters(extras={"logit_bias": {"7": 1}}), "logit_bias"),
     ],
 )
 def test_parameters_that_it_lacks_are_refused_by_name(parameters: Parameters, field: str) -> None:

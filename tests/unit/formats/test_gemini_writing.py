@@ -304,7 +304,7 @@ def test_structured_output(wanted: Any, fields: Any) -> None:
         ({"tool_choice": "some"}, "tool_choice"),
         ({"tool_choice": {"type": "custom"}}, "tool_choice"),
         ({"tools": ({"type": "web_search"},)}, "tools"),
-        ({"tools": ({"type": "function", "function": 5},)}, "tools.function"),
+        ({"tools": ({"type": "function", "function": 5},)}, r"tools\.0\.function"),
         ({"tools": ({"type": "foreign", "format": "anthropic", "body": {"type": "bash"}},)}, "tools"),
         ({"extras": {"logit_bias": {"1": 2}}}, "logit_bias"),
         ({"extras": {"mystery": 1}, "format": "anthropic"}, "mystery"),
@@ -363,21 +363,19 @@ def test_texts_for_predict() -> None:
     ]
 
 
-def test_contents_for_embed_content() -> None:
-    image = Message("user", (TextPart("a"), ImagePart("data:image/png;base64,AA==")))
-
+def test_each_part_is_one_input_of_embed_content() -> None:
+    parts = (TextPart("a"), ImagePart("data:image/png;base64,AA=="))
     parameters = Parameters(embedding=EmbeddingParameters(purpose="clustering"))
 
-    (body,) = write_contents([image], parameters, NEW)
+    (alone,) = write_contents([Message("user", parts[:1])], parameters, NEW)
+    both = write_contents([Message("user", parts)], parameters, NEW)
 
-    assert write_contents([image, image], parameters, NEW) == [{"requests": [body, body]}]
-    assert body == {
-        "content": {
-            "role": "user",
-            "parts": [{"text": "a"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}}],
-        },
-        "embedContentConfig": {"autoTruncate": False, "taskType": "CLUSTERING"},
-    }
+    config = {"autoTruncate": False, "taskType": "CLUSTERING"}
+    picture = {"inlineData": {"mimeType": "image/png", "data": "AA=="}}
+    assert alone == {"content": {"role": "user", "parts": [{"text": "a"}]}, "embedContentConfig": config}
+    assert both == [
+        {"requests": [alone, {"content": {"role": "user", "parts": [picture]}, "embedContentConfig": config}]}
+    ]
 
 
 def test_a_purpose_without_a_word_is_refused() -> None:

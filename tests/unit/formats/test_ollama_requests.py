@@ -174,7 +174,7 @@ def test_what_is_usual_gives_way_to_what_is_asked() -> None:
         (Parameters(tools=(WEATHER,), tool_choice="required"), "tool_choice"),
         (Parameters(tools=(WEATHER,), tool_choice={"type": "function"}), "tool_choice"),
         (Parameters(tools=({"type": "custom"},)), "tools"),
-        (Parameters(extras={"logit_bias": {}}), "logit_bias"),
+        (Parameters(extras={"logit_bias": {"7": 1}}), "logit_bias"),
     ],
 )
 def test_parameters_that_it_lacks_are_refused_by_name(parameters: Parameters, field: str) -> None:

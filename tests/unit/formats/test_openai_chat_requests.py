@@ -17,6 +17,7 @@ from send2llm.domain.message import (
     ToolCallPart,
     ToolResultPart,
 )
+from send2llm.infrastructure.formats.foreign import FORMATS
 from send2llm.infrastructure.formats.openai_chat import (
     OutputLimitField,
     read_message,
@@ -125,6 +126,7 @@ messages = st.one_of(
     ),
 )
 objects = st.dictionaries(words, values, max_size=3)
+tools = st.dictionaries(words.filter(lambda word: word not in {*FORMATS, "type"}), values, max_size=3)
 bodies = with_unknown(
     st.fixed_dictionaries(
         {"model": words.filter(bool), "messages": st.lists(messages, min_size=1, max_size=4)},
@@ -136,7 +138,7 @@ bodies = with_unknown(
             "stop": words | st.lists(words, min_size=1, max_size=4),
             "seed": st.integers(0, 2**40),
             "n": st.integers(1, 5),
-            "tools": st.lists(objects, min_size=1, max_size=2),
+            "tools": st.lists(tools, min_size=1, max_size=2),
             "tool_choice": words | objects,
             "response_format": objects,
             "reasoning_effort": st.sampled_from(["low", "high"]),

@@ -95,6 +95,8 @@ def require_bounded_fields(parameters: Parameters, free_fields: frozenset[str]) 
     for tool in parameters.tools:
         kind = tool.get("type", "function")
         if kind not in _FUNCTION_TOOLS:
+            body = tool.get("body")  # one that only its own format knows
+            kind = body.get("type", kind) if isinstance(body, Mapping) else kind
             raise CannotBound(
                 f"A tool of type {str(kind)[:80]!r} is run by the provider, which may read and charge more than the "
                 "request holds; only tools of type 'function' and 'custom' fit a budget.",

@@ -51,6 +51,24 @@ class EventCodec:
         """The event of a row alone, for folding: cheaper than ``decode``; raises ``UnreadableEvent``."""
         return self._read(self._registry.of_topic(topic), _load(topic, state))
 
+    def read_plain(self, topic: str, state: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The metadata and the data of a row as JSON values, without making the event.
+
+        The data is in the words of the present schema version, and ``schema_version`` of the metadata says so. What
+        this process does not know, a topic or a newer version, is given as it was stored. Raises ``UnreadableEvent``.
+        """
+        loaded = _load(topic, state)
+        try:
+            meta, data = loaded["meta"], loaded["data"]
+            stored_version = meta["schema_version"]
+            known_version = self._registry.version_of(topic)
+            if known_version is not None and stored_version in range(1, known_version):
+                data = self._registry.upcasts.apply(topic, data, stored_version, known_version)
+                meta = {**meta, "schema_version": known_version}
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise _does_not_fit(topic, error) from None
+        return meta, data
+
     def data(self, event: object) -> dict[str, Any]:
         """What happened in an event, as plain JSON values: the ``data`` of its state, ``text_escape`` included."""
         data: dict[str, Any] = orjson.loads(_dump(self._registry.of_event(event).write(event)))

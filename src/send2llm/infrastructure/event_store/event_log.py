@@ -4,7 +4,6 @@ Insert order is commit order (writers hold the table lock), so whoever asks for 
 never passes an event by.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
@@ -15,16 +14,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.context import RecordedEvent
 from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.event_store.reading import Reader, Row
+from send2llm.infrastructure.event_store.reading import Reader, Row, off_the_loop_when_long
 from send2llm.infrastructure.event_store.streams import conversation_stream
-
-DECODED_ON_THE_LOOP = 100
-"""So many events are decoded at once on the event loop, in about a millisecond; more go to a thread."""
 
 _COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
 
 _READ = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
-_READ_TOPIC = f"{_COLUMNS} WHERE notification_id > %s AND topic = %s ORDER BY notification_id LIMIT %s"
 _READ_TOPICS = f"{_COLUMNS} WHERE notification_id > %s AND topic = ANY (%s) ORDER BY notification_id"
 _STREAM = f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
 _STREAM_TO = (
@@ -51,13 +46,9 @@ class EventLog:
         self._reader = Reader(pool)
         self._codec = codec
 
-    async def read(self, after: int, limit: int, topic: str | None = None) -> Sequence[RecordedEvent]:
-        """At most ``limit`` events after the position, of one topic if given."""
-        if topic is None:
-            rows = await self._reader.fetch(_READ, (after, limit))
-        else:
-            rows = await self._reader.fetch(_READ_TOPIC, (after, topic, limit))
-        return await self._decoded(rows)
+    async def read(self, after: int, limit: int) -> Sequence[RecordedEvent]:
+        """At most ``limit`` events after the position."""
+        return await self._decoded(await self._reader.fetch(_READ, (after, limit)))
 
     async def of_topics(self, after: int, topics: Sequence[str]) -> Sequence[RecordedEvent]:
         """All events of some rare topics after the position; there must be an index for them."""
@@ -102,14 +93,10 @@ class EventLog:
         """
         rows = await self._reader.fetch(_STREAM, (stream, after_version))
         decode = self._codec.decode_event
-        return await _off_the_loop_when_long(
+        return await off_the_loop_when_long(
             rows, lambda: fold([decode(topic, state) for _, _, _, topic, state in rows])
         )
 
     async def _decoded(self, rows: Sequence[Row]) -> Sequence[RecordedEvent]:
         decode = self._codec.decode
-        return await _off_the_loop_when_long(rows, lambda: [decode(*row) for row in rows])
-
-
-async def _off_the_loop_when_long(rows: Sequence[Row], work: Callable[[], Result]) -> Result:
-    return await asyncio.to_thread(work) if len(rows) > DECODED_ON_THE_LOOP else work()
+        return await off_the_loop_when_long(rows, lambda: [decode(*row) for row in rows])

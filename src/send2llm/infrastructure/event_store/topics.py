@@ -175,6 +175,11 @@ class EventRegistry:
         except KeyError:
             raise UnknownTopic(topic) from None
 
+    def version_of(self, topic: str) -> int | None:
+        """The present schema version of a topic, ``None`` when it is not registered."""
+        known = self._by_topic.get(topic)
+        return None if known is None else known.version
+
     def of_event(self, event: Any) -> EventType:
         """The type of an event; raises ``TypeError`` when its class is not registered."""
         try:

@@ -3,7 +3,6 @@
 Form of the URL: https://www.rfc-editor.org/rfc/rfc2397.
 """
 
-import binascii
 import re
 from base64 import b64decode
 from typing import NamedTuple
@@ -33,7 +32,7 @@ def picture_of(image: ImagePart, target: str) -> Picture:
     data = image.url[head.end() :]
     try:
         b64decode(data, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise RequestRejected("The field 'image_url' holds a data: URL that is not valid base64.") from None
     return Picture(head.group(1).lower(), data)
 

@@ -65,7 +65,18 @@ HARMLESS: Mapping[str, frozenset[str]] = {
 """Fields of requests, by format, without which another format says the same."""
 
 HARMLESS_VALUES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    # Many clients send what is meant anyway.
+    "openai": {
+        "logit_bias": lambda value: value == {},
+        "logprobs": lambda value: value is False,
+        "modalities": lambda value: value == ["text"],
+    },
+    "anthropic": {
+        "mcp_servers": lambda value: value == [],
+        "speed": lambda value: value == "standard",
+    },
     "responses": {
+        "top_logprobs": lambda value: value == 0,
         # Of the things that can be included in an answer, only one is of answers to plain questions.
         "include": lambda value: "message.output_text.logprobs" not in value,
         "reasoning": lambda value: value.keys() <= {"summary", "generate_summary"},
@@ -79,19 +90,27 @@ def refuse_foreign_fields(parameters: Parameters, target: str) -> None:
     """Raise ``RequestRejected`` for a field that a provider of the format ``target`` would never get to know."""
     if not parameters.extras or parameters.format == target:
         return
-    harmless, values = HARMLESS.get(parameters.format, frozenset()), HARMLESS_VALUES.get(parameters.format, {})
     for name, value in parameters.extras.items():
-        if name not in harmless and not (name in values and values[name](value)):
+        if not is_harmless(parameters.format, name, value):
             raise cannot_say(name, target, source=parameters.format)
+
+
+def is_harmless(source: str, name: str, value: Any) -> bool:
+    """Whether a request of the format ``source`` says the same without this field."""
+    values = HARMLESS_VALUES.get(source, {})
+    return name in HARMLESS.get(source, frozenset()) or (name in values and values[name](value))
 
 
 def refuse_fields(parameters: Parameters, target: str, *names: str) -> None:
     """Raise ``RequestRejected`` for one of the known parameters ``names`` that is set, and that ``target`` lacks."""
     for name in names:
         value = getattr(parameters, name)
-        if value is not None and value != () and not (name == "choices" and value == 1):
+        if value is not None and value != () and value != _USUAL.get(name):
             raise cannot_say(_SPELLINGS.get(name, name), target)
 
+
+_USUAL = {"choices": 1, "frequency_penalty": 0, "presence_penalty": 0}
+"""What is meant where nothing is said."""
 
 _SPELLINGS = {"choices": "n", "max_output_tokens": "max_tokens"}
 
@@ -122,18 +141,28 @@ def tools_for(parameters: Parameters, target: str) -> Iterable[tuple[JsonObject,
 
     A tool that is known to ``target`` only comes as ``({}, body)``.
     """
-    for tool in parameters.tools:
+    for place, tool in enumerate(parameters.tools):
         if tool.get("type") == FOREIGN_TOOL:
-            if tool.get("format") != target:
-                kind = f"{FORMATS.get(tool['format'], tool['format'])}, of type {tool['body'].get('type')!r},"
+            source, body = str(tool.get("format")), object_in(tool, "body", f"tools.{place}")
+            if source != target:
+                kind = f"{FORMATS.get(source, source)}, of type {body.get('type')!r},"
                 raise cannot_say(f"tools (a tool of {kind})", target)
-            yield {}, tool["body"]
+            yield {}, body
         elif tool.get("type", "function") == "function":
-            yield tool.get("function", {}), tool.get(target, {})
+            function = object_in(tool, "function", f"tools.{place}")
+            yield function, object_in(tool, target, f"tools.{place}") if target in tool else {}
         elif parameters.format == target:
             yield {}, tool
         else:
             raise cannot_say(f"tools (a tool of type {tool.get('type')!r})", target)
+
+
+def object_in(body: JsonObject, name: str, place: str) -> JsonObject:
+    """The object in a field of what the caller has sent; raises ``RequestRejected`` if there is none in it."""
+    value = body.get(name)
+    if isinstance(value, Mapping) and value:
+        return value
+    raise RequestRejected(f"The field '{place}.{name}' must be an object that says something.")
 
 
 def without_other_formats(tool: JsonObject, target: str) -> Body:

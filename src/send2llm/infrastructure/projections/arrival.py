@@ -35,9 +35,10 @@ class Arrival:
         """Be read instead of the live build, which waits for the last few events; if somebody reads it, try later."""
         try:
             with connection.begin():
-                live = next(
-                    (one for one in builds_of(connection, self._key.name, lock=True) if one.role == "live"), None
-                )
+                take_turn(connection, self._key.name)
+                builds = builds_of(connection, self._key.name, lock=True)
+                self._checkpoint.hold(connection, position)
+                live = next((one for one in builds if one.role == "live"), None)
                 if live is not None and live.position > position:
                     self._fold_up_to(connection, position, live.position)
                     self._checkpoint.advance(connection, position, live.position, 0.0)
@@ -57,6 +58,7 @@ class Arrival:
             mine = next((build for build in builds if build.key == self._key), None)
             if live is None or mine is None or live.version != mine.version or live.position < position:
                 return mine is None
+            self._checkpoint.hold(connection, position)
             self._fold_up_to(connection, position, live.position)
             found = differences(connection, live, mine)
             self._conclude(connection, mine, live.position, found)

@@ -59,6 +59,10 @@ skips = Table(
 """Events that somebody decided to leave out; they hold for every build of the version, so that all fold the same."""
 
 
+WORKED_ON: Sequence[BuildRole] = ("live", "building", "retired", "verifying")
+"""Roles of builds that are kept up to date. The others were compared, and their tables may be gone."""
+
+
 class CheckpointMoved(Exception):
     """The position is not the one that this runner left: somebody else works on the projection, or it is gone."""
 
@@ -158,6 +162,22 @@ class Checkpoint:
         self.role = begun.role
         position: int = begun.position
         return position
+
+    def hold(self, connection: Connection, position: int) -> None:
+        """See, before anything is folded, that the build is there and at ``position``; nobody changes that meanwhile.
+
+        Without it a fold could meet no table of its own, and find one of the same name in the usual place. Raises
+        CheckpointMoved and BuildIsPaused, as ``advance`` does.
+        """
+        held = connection.execute(
+            select(checkpoints.c.paused)
+            .where(self._here, checkpoints.c.position == position, checkpoints.c.role.in_(WORKED_ON))
+            .with_for_update(key_share=True)
+        ).one_or_none()
+        if held is None:
+            raise CheckpointMoved(f"{self} is no longer worked on at position {position}.")
+        if held.paused:
+            raise BuildIsPaused
 
     def advance(self, connection: Connection, before: int, after: int, rate: float) -> None:
         """Move from ``before`` to ``after``.

@@ -15,7 +15,7 @@ from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION
 from send2llm.infrastructure.projections.builds import remove_abandoned
-from send2llm.infrastructure.projections.checkpoints import BuildKey, checkpoints
+from send2llm.infrastructure.projections.checkpoints import WORKED_ON, BuildKey, checkpoints
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
 from send2llm.infrastructure.projections.runner import ProjectionRunner
 from send2llm.infrastructure.projections.timing import Timing
@@ -24,7 +24,6 @@ from send2llm.infrastructure.projections.wakeup import Listener
 log = structlog.get_logger(__name__)
 
 _KEY = (checkpoints.c.name, checkpoints.c.version, checkpoints.c.build, checkpoints.c.place)
-_WORKED_ON = ("live", "building", "retired", "verifying")
 _TIDY_EVERY = 600.0  # seconds
 _COLLECT_AFTER = 100_000  # objects
 _APPLICATION_NAME = "send2llm projection {}"
@@ -98,7 +97,7 @@ class Projector:
         first = {(name, version): BuildKey(name, version) for name, version in self._projections}
         try:
             with self._overseer.begin() as connection:
-                begun = connection.execute(select(*_KEY).where(checkpoints.c.role.in_(_WORKED_ON))).all()
+                begun = connection.execute(select(*_KEY).where(checkpoints.c.role.in_(WORKED_ON))).all()
         except SQLAlchemyError as error:  # the runners wait for the database by themselves
             log.debug("projector.builds_unknown", error=type(error).__name__)
             begun = []

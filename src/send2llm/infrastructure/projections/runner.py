@@ -11,6 +11,7 @@ from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CL
 from send2llm.infrastructure.projections.arrival import Arrival
 from send2llm.infrastructure.projections.builds import ensure_build
 from send2llm.infrastructure.projections.checkpoints import (
+    WORKED_ON,
     BuildIsPaused,
     BuildKey,
     Checkpoint,
@@ -91,14 +92,20 @@ class ProjectionRunner:
         while not take_lease(connection, self._key):
             if stop.wait(self._timing.poll):
                 return True
+        if self._is_done(connection):
+            return True  # another runner came to its end, or somebody dropped it
         with connection.begin():
-            if all(build.key != self._key for build in builds_of(connection, self._key.name)):
-                return True  # it was dropped
             position = self._checkpoint.begin(connection)
             self._skipped = self._checkpoint.skipped(connection)
         self._log.info("projection.running", position=position)
         self._create_tables(connection, stop)
         return self._follow(connection, position, stop)
+
+    def _is_done(self, connection: Connection) -> bool:
+        """Whether nobody is to work on the build: it was dropped, or compared."""
+        with connection.begin():
+            builds = builds_of(connection, self._key.name)
+        return not any(build.key == self._key and build.role in WORKED_ON for build in builds)
 
     def _create_tables(self, connection: Connection, stop: threading.Event) -> None:
         """In the usual place, unless a migration made them; those of any other place were made with the build."""
@@ -131,6 +138,8 @@ class ProjectionRunner:
             except Exception as error:  # a fold is anybody's code
                 if is_passing(error) or isinstance(error, CheckpointMoved):
                     raise
+                if self._is_done(connection):
+                    return True  # with its tables, in the middle of a page
                 if limit == 1:
                     self._stand_still(connection, error, position, stop)
                 limit = max(limit // 2, 1)
@@ -151,6 +160,8 @@ class ProjectionRunner:
     def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:
         with connection.begin():
             page = self._pages.read(connection, position, limit, self._topics, skipped=self._skipped)
+            if page.count:
+                self._checkpoint.hold(connection, position)
             if page.events:
                 self._projection.fold(page.events, connection)
             if page.count:
@@ -163,9 +174,13 @@ class ProjectionRunner:
         """Do what is to be done at the end of the log; the position then, ``None`` if that was the last thing to do."""
         try:
             return self._arrival.at_the_end(connection, position)
+        except BuildIsPaused:
+            return position
         except Exception as error:  # a fold is anybody's code, and tables are anybody's
             if is_passing(error) or isinstance(error, CheckpointMoved):
                 raise
+            if self._is_done(connection):
+                return None
             self._stand_still(connection, error, position, stop)
             return position
 

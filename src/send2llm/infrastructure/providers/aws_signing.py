@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from send2llm.domain.errors import AuthenticationFailed, ConfigurationError
@@ -47,7 +47,7 @@ class AwsSigner:
                     "AWS_SECRET_ACCESS_KEY, or name a profile in the options of the provider."
                 )
             frozen = self._credentials.get_frozen_credentials()
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError) as error:
             raise AuthenticationFailed(f"The AWS credentials cannot be had: {error}") from error
         given = {name.decode(): value.decode("latin-1") for name, value in request.headers if name in SIGNED}
         signed = AWSRequest(request.method, str(request.url), headers=given, data=request.body)
@@ -80,14 +80,20 @@ def aws_signer(
 
 
 def aws_region(profile: str | None = None) -> str | None:
-    """The region of the environment or of the profile, if there is one."""
-    region: str | None = _session(profile).get_config_variable("region")
+    """The region of the environment or of the profile, if there is one; raises ``ConfigurationError``."""
+    try:
+        region: str | None = _session(profile).get_config_variable("region")
+    except BotoCoreError as error:
+        raise ConfigurationError(f"The AWS configuration cannot be read: {error}") from error
     return os.environ.get("AWS_REGION") or region
 
 
 def _session(profile: str | None) -> Session:
     session = Session(profile=profile)
-    if profile is not None and profile not in session.available_profiles:
-        known = ", ".join(session.available_profiles) or "none"
-        raise ConfigurationError(f"There is no AWS profile {profile!r}. Known: {known}.")
+    try:
+        profiles = session.available_profiles
+    except BotoCoreError as error:
+        raise ConfigurationError(f"The AWS configuration cannot be read: {error}") from error
+    if profile is not None and profile not in profiles:
+        raise ConfigurationError(f"There is no AWS profile {profile!r}. Known: {', '.join(profiles) or 'none'}.")
     return session

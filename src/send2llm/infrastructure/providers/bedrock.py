@@ -143,7 +143,10 @@ class ConverseReader:
 
     def read(self, event: Event) -> Sequence[Delta]:
         """The deltas of one event."""
-        ((kind, body),) = parse_reply(event.data).items()
+        fields = parse_reply(event.data)
+        if len(fields) != 1:
+            raise MalformedReply("An event of the provider's stream is not the JSON object that it should be.")
+        ((kind, body),) = fields.items()
         if kind == "error" or kind.endswith("Exception"):
             raise ReportedError(_error(kind, body))
         deltas = self._events.read(kind, body, event.raw)

@@ -1,13 +1,13 @@
 """Costs, and the use of budgets, as PostgreSQL adds them up."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import ColumnElement, Date, Select, and_, case, cast, distinct, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, select
 
 from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Group
@@ -17,6 +17,7 @@ from send2llm.domain.money import ZERO
 from send2llm.infrastructure.projections.bulk import storable_text
 from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models import cost_ledger_tables
+from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, value_of
 from send2llm.infrastructure.read_models.statements import read_statements
 
 attempts = as_read(cost_ledger_tables.attempts)
@@ -33,8 +34,10 @@ class PostgresCosts:
         self._pool = pool
 
     async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
-        known_zone(time_zone)
-        groups = [_group(name, time_zone).label(f"group_{place}") for place, name in enumerate(by)]
+        zone = known_zone(time_zone)
+        groups = [
+            group_of(name, _A, _A.requested_at, time_zone).label(f"group_{place}") for place, name in enumerate(by)
+        ]
         cost = func.coalesce(func.sum(_A.cost_usd), 0).label("cost_usd")
         statement: Select[Any] = select(
             *groups,
@@ -45,8 +48,8 @@ class PostgresCosts:
             func.coalesce(func.sum(_A.cost_usd).filter(_A.assumed.is_not(None)), 0).label("assumed_usd"),
             func.count().filter(_is_unpriced()).label("unpriced"),
         ).group_by(*groups)
-        days = [group for group, name in zip(groups, by, strict=True) if name == "day"]
-        statement = _matching(statement, matching).order_by(*days, cost.desc(), *groups).limit(LARGEST_REPORT + 1)
+        times = [group for group, name in zip(groups, by, strict=True) if name in TIMES]
+        statement = _matching(statement, matching).order_by(*times, cost.desc(), *groups).limit(LARGEST_REPORT + 1)
         try:
             (found,) = await read_statements(self._pool, "the costs", statement)
         except psycopg.errors.InvalidParameterValue:  # its time zones may be of another year than Python's
@@ -56,7 +59,7 @@ class PostgresCosts:
                 f"The report has more than {LARGEST_REPORT:,} lines. Narrow the range of time, name a provider, a "
                 "model or a tenant, or group by less."
             )
-        return [_line(row, len(by)) for row in found]
+        return [_line(row, len(by), zone) for row in found]
 
     async def period_use(self, budget_id: UUID, period_key: str, since: datetime) -> PeriodUse:
         statement: Select[Any] = select(
@@ -66,10 +69,6 @@ class PostgresCosts:
         ).where(uses.c.budget_id == budget_id, uses.c.period_key == period_key)
         ((row,),) = await read_statements(self._pool, "the costs", statement)
         return PeriodUse(row["held"] or ZERO, row["spent"] or ZERO, row["lately"] or ZERO)
-
-
-def _group(name: Group, time_zone: str) -> ColumnElement[Any]:
-    return cast(func.timezone(time_zone, _A.requested_at), Date) if name == "day" else _A[name]
 
 
 def _is_unpriced() -> ColumnElement[bool]:
@@ -94,10 +93,10 @@ def _matching(statement: Select[Any], matching: CostFilter) -> Select[Any]:
     return statement
 
 
-def _line(row: dict[str, Any], groups: int) -> CostLine:
+def _line(row: dict[str, Any], groups: int, zone: tzinfo) -> CostLine:
     tokens = {name: int(row[name]) for name in _SUMMED}
     return CostLine(
-        group=tuple(row[f"group_{place}"] for place in range(groups)),
+        group=tuple(value_of(row[f"group_{place}"], zone) for place in range(groups)),
         calls=row["calls"],
         attempts=row["attempts"],
         cost_usd=row["cost_usd"],

@@ -18,7 +18,7 @@ from send2llm.infrastructure.log_seals import tables as seal_tables
 from send2llm.infrastructure.postgres.advisory_locks import advisory_key
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.projections import checkpoints
-from send2llm.infrastructure.read_models import cost_ledger_tables, history_tables
+from send2llm.infrastructure.read_models import cost_ledger_tables, history_tables, usage_tables
 
 SCRIPTS = "send2llm.infrastructure.read_models:migrations"
 VERSION_TABLE = "send2llm_schema"
@@ -27,6 +27,7 @@ METADATA: Sequence[MetaData] = (
     checkpoints.metadata,
     history_tables.metadata,
     cost_ledger_tables.metadata,
+    usage_tables.metadata,
     seal_tables.metadata,
 )
 """All tables that migrations make."""

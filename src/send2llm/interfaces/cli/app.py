@@ -29,6 +29,7 @@ COMMANDS = MappingProxyType(
         "events": ("events:events", LOOK),
         "budget": ("budget:app", LOOK),
         "costs": ("costs:costs", LOOK),
+        "usage": ("usage:usage", LOOK),
         "audit": ("audit:app", LOOK),
         "projections": ("projections:app", LOOK),
         "providers": ("providers:app", LOOK),

@@ -12,6 +12,7 @@ from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import console, count, local_time, note, show_table, usd, warn, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.trail import trail
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import ServiceClient
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 NUMBERS = ("holds", "settled", "lent", "spent", "held", "known later")
 
 app = typer.Typer(help="Check that the books agree, and that the log is what was sealed.", no_args_is_help=True)
+
+
+app.command("trail")(trail)
 
 
 @app.command("money")

@@ -10,6 +10,7 @@ import httpx2
 
 from send2llm.interfaces.cli.errors import ConnectionLost, ServiceProblem
 from send2llm.interfaces.cli.service import (
+    CONNECT_TIMEOUT,
     base_url,
     client_options,
     failure,
@@ -19,6 +20,9 @@ from send2llm.interfaces.cli.service import (
 )
 
 JsonDocument = dict[str, Any]
+
+QUIET_TIMEOUT = 60.0
+"""Seconds; a stream that is followed gives a sign of life every 15."""
 
 
 class ServiceClient:
@@ -40,12 +44,7 @@ class ServiceClient:
 
     def get(self, path: str, **parameters: object) -> JsonDocument:
         """Read a document; parameters that are ``None`` are left out."""
-        given = {
-            name: list(map(str, value)) if isinstance(value, list) else str(value)
-            for name, value in parameters.items()
-            if value is not None
-        }
-        return self._ask("GET", path, params=given)
+        return self._ask("GET", path, params=_given(parameters))
 
     def post(self, path: str, body: Mapping[str, Any]) -> JsonDocument:
         """Send a command and return the reply, empty when there is none."""
@@ -82,6 +81,27 @@ class ServiceClient:
                     return
         raise ConnectionLost(self.url, "the answer has no end")
 
+    def follow(self, path: str, last_id: int, **parameters: object) -> Iterator[JsonDocument]:
+        """Yield what comes after ``last_id``, until the service ends the stream.
+
+        Raises ``ServiceProblem`` for an ``error`` event, ``ConnectionLost`` when even the signs of life stay away.
+        """
+        headers = {"last-event-id": str(last_id)}
+        timeout = httpx2.Timeout(QUIET_TIMEOUT, connect=CONNECT_TIMEOUT)
+        # An event may be as large as a body that the service takes.
+        stream = self._http.sse(path, params=_given(parameters), headers=headers, timeout=timeout, max_event_size=None)
+        with self._translated(), stream as source:
+            if not source.response.is_success:
+                source.response.read()
+                raise problem(source.response, self.url)
+            for event in source:
+                if not event.data:  # a sign of life
+                    continue
+                document = json.loads(event.data)
+                if event.event == "error":
+                    raise ServiceProblem.from_document(document)
+                yield document
+
     def default_model(self) -> str:
         """The first model that the service offers."""
         return first_model(self.get("/v1/models"))
@@ -99,3 +119,11 @@ class ServiceClient:
             yield
         except httpx2.TransportError as error:
             raise failure(error, self.url) from error
+
+
+def _given(parameters: Mapping[str, object]) -> dict[str, str | list[str]]:
+    return {
+        name: list(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in parameters.items()
+        if value is not None
+    }

@@ -5,9 +5,19 @@ from typing import Annotated, Any
 import typer
 
 from send2llm.interfaces.cli.connecting import connect
-from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import count, note, show_table, usd, write_json
+from send2llm.interfaces.cli.report_options import (
+    OPTIONS,
+    Actor,
+    Model,
+    Provider,
+    Since,
+    Tenant,
+    Until,
+    Zone,
+    moment,
+)
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 NUMBERS = ("calls", "attempts", "input", "output", "cost", "assumed")
@@ -15,20 +25,9 @@ NUMBERS = ("calls", "attempts", "input", "output", "cost", "assumed")
 By = Annotated[
     list[str] | None,
     typer.Option(
-        help="provider, model, tenant, actor or day; several, one after the other. [default: provider, model]"
+        help="provider, model, tenant, actor, day or hour; several, one after the other. [default: provider, model]"
     ),
 ]
-Since = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Only attempts begun at this time or later: 2026-11-23, or 2026-11-23T12:00."),
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only attempts begun before this time.")]
-Provider = Annotated[str | None, typer.Option(help="Only those at this provider.")]
-Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
-Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
-Actor = Annotated[str | None, typer.Option(help="Only those of this key.")]
-Zone = Annotated[str, typer.Option("--zone", help="Whose days and times, such as Europe/Berlin.")]
-OPTIONS = {"begin": "--since", "end": "--until", "by": "--by", "time_zone": "--zone"}
 
 
 def costs(
@@ -46,7 +45,7 @@ def costs(
 ) -> None:
     """Show what calls cost, the dearest first; every attempt counts, failed and interrupted ones too."""
     groups = by or ["provider", "model"]
-    begin, end = _moment("--since", since, zone), _moment("--until", until, zone)
+    begin, end = moment("--since", since, zone), moment("--until", until, zone)
     with connect(url, OPTIONS) as client:
         found = client.get(
             "/api/costs",
@@ -70,23 +69,6 @@ def costs(
         unpriced = sum(line["unpriced"] for line in found["data"])
         if unpriced:
             note(f"The prices of {count(unpriced)} attempts are not known; they are not in these sums.")
-
-
-def _moment(option: str, text: str | None, zone: str) -> str | None:
-    """A time that was typed, with its offset; a date is its midnight, and where no offset is named it is the zone's."""
-    from datetime import datetime
-
-    from send2llm.domain.budget_period import time_zone
-
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailed(
-            f"{option}: {text[:100]!r} is no time; write 2026-11-23, 2026-11-23T12:00 or 2026-11-23T12:00+01:00."
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=time_zone(zone))).isoformat()
 
 
 def _row(line: dict[str, Any], groups: list[str]) -> list[str]:

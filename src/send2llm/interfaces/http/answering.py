@@ -14,6 +14,7 @@ from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.patience import Caller, CallerLeft
 from send2llm.application.send_message import MessageSender
 from send2llm.domain.completion import deltas_of
+from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
 from send2llm.infrastructure.formats.caller_format import AnswerFacts, CallerFormat, CallerRequest, StreamWriter
 from send2llm.interfaces.http.asgi import (
@@ -90,24 +91,35 @@ class AnswerEndpoint:
 
 
 def _command(request: CallerRequest, headers: Mapping[bytes, bytes]) -> SendMessage:
-    conversation_id = headers.get(CONVERSATION_HEADER)
     key = headers.get(IDEMPOTENCY_HEADER)
     return SendMessage(
         model=request.model,
         messages=request.messages,
         parameters=request.parameters,
-        conversation_id=None if conversation_id is None else _read_conversation_id(conversation_id),
+        conversation_id=_conversation_id(headers.get(CONVERSATION_HEADER), request.after),
         streaming=request.stream,
         idempotency_key=None if key is None else read_idempotency_key(key),
         after=request.after,
     )
 
 
-def _read_conversation_id(value: bytes) -> UUID:
+def _conversation_id(value: bytes | None, after: EarlierAnswer | None) -> UUID | None:
+    """The conversation that the header names; beside an earlier answer it can say nothing more, only the contrary."""
+    if value is None:
+        return None
     try:
-        return UUID(value.decode("ascii"))
+        named = UUID(value.decode("ascii"))
     except ValueError:
         raise InvalidRequest("x-send2llm-conversation-id is not a UUID.") from None
+    if after is None:
+        return named
+    if named != after.conversation_id:
+        raise InvalidRequest(
+            "previous_response_id is an answer of another conversation than x-send2llm-conversation-id names; send one "
+            "of the two.",
+            param="previous_response_id",
+        )
+    return None
 
 
 def read_idempotency_key(value: bytes) -> str:

@@ -5,7 +5,7 @@ Nothing is validated by these models when it is sent: it would take longer than 
 
 # Longer than 400 lines because whoever asks what the API answers shall find all of it in one place.
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -47,8 +47,12 @@ class Events(_Answer):
 
 
 class Feed(Events):
-    """A page of all events; `head` is the position of the last one that is stored."""
+    """A page of events; `head` is the position of the last one that is stored.
 
+    Whoever goes on after `reached` misses nothing: up to there the log was looked through.
+    """
+
+    reached: int
     head: int
 
 
@@ -218,6 +222,7 @@ class CostLine(_Answer):
     tenant: str = ""
     actor: str = ""
     day: date = date.min
+    hour: datetime = datetime.min.replace(tzinfo=UTC)
     calls: int
     attempts: int
     input_tokens: int
@@ -233,6 +238,55 @@ class Costs(_Answer):
     """The dearest first."""
 
     data: list[CostLine]
+
+
+class Durations(_Answer):
+    """Of answers, in seconds; percentiles are estimates, to within a quarter of their value."""
+
+    count: int
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    longest: float
+
+
+class UsageLine(_Answer):
+    """What has the same groups; those that were not asked for are absent."""
+
+    provider: str = ""
+    model: str = ""
+    tenant: str = ""
+    actor: str = ""
+    day: date = date.min
+    hour: datetime = datetime.min.replace(tzinfo=UTC)
+    calls: int
+    attempts: int
+    answered: int
+    failed: int
+    interrupted: int
+    refused: int
+    failures: dict[str, int]
+    interruptions: dict[str, int]
+    refusals: dict[str, int]
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    cache_write_1h_input_tokens: int
+    reasoning_output_tokens: int
+    estimated: int
+    cost_usd: Usd
+    assumed_usd: Usd
+    unpriced: int
+    duration: Durations | None
+    time_to_first_token: Durations | None
+
+
+class UsageReport(_Answer):
+    """Times first, in their order, then those with the most calls."""
+
+    data: list[UsageLine]
 
 
 class Difference(_Answer):
@@ -307,6 +361,21 @@ class MoneyAudit(_Answer):
 
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]*$", description="Bytes in hexadecimal.")]
+
+
+class TrailEvent(Event):
+    """An event of a trail; the fields of `data` that hold texts are left out, and named."""
+
+    left_out: list[str]
+
+
+class Trail(_Answer):
+    """Events in the order of their positions; go on after `reached` for `more`. Known up to `known_to`."""
+
+    data: list[TrailEvent]
+    reached: int
+    more: bool
+    known_to: int
 
 
 class Seal(_Answer):

@@ -18,6 +18,7 @@ from send2llm.interfaces.http import (
     budgets,
     conversations,
     costs,
+    feed,
     health,
     models,
     operations,
@@ -25,6 +26,8 @@ from send2llm.interfaces.http import (
     responses,
     templates,
     token_counts,
+    trail,
+    usage,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
 from send2llm.interfaces.http.errors import ErrorView
@@ -72,7 +75,8 @@ def create_app(service: Service) -> Front:
 
 def add_routes(app: FastAPI, formats: Iterable[CallerFormat]) -> None:
     """All that the OpenAPI document describes."""
-    for routes in (health, models, responses, conversations, templates, budgets, costs, audit, operations, projections):
+    own = (conversations, templates, budgets, costs, usage, audit, trail, feed, operations, projections)
+    for routes in (health, models, responses, *own):
         app.include_router(routes.router)
     describe_hot_routes(app, formats, token_counts.DESCRIBED)
 

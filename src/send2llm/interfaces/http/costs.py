@@ -14,7 +14,7 @@ from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/costs", tags=["costs"], route_class=StrictRoute)
 
-Groups = Annotated[list[Group], Query(max_length=5, description="One after the other; none: everything together.")]
+Groups = Annotated[list[Group], Query(max_length=6, description="One after the other; none: everything together.")]
 
 
 @router.get("", summary="What calls cost", response_model=None, responses=ends(answers.Costs))
@@ -27,7 +27,7 @@ async def costs(
     model: str | None = None,
     tenant: str | None = None,
     actor: str | None = None,
-    time_zone: Annotated[str, Query(description="Whose days.")] = "UTC",
+    time_zone: Annotated[str, Query(description="Whose hours and days.")] = "UTC",
 ) -> Response:
     """Every attempt counts, failed and interrupted ones too. Follows the events within moments."""
     matching = CostFilter(begin, end, provider, model, tenant, actor)

@@ -1,8 +1,6 @@
-"""The feed of events, and the providers."""
+"""The providers."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
@@ -10,27 +8,7 @@ from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.strict_route import StrictRoute
 from send2llm.interfaces.provider_views import provider_view
 
-LARGEST_PAGE = 1000
-
 router = APIRouter(prefix="/api", tags=["operations"], route_class=StrictRoute)
-
-
-@router.get(
-    "/events",
-    summary="All events in the order in which they were stored",
-    response_model=None,
-    responses=ends(answers.Feed),
-)
-async def events(
-    service: TheService,
-    after: Annotated[int, Query(ge=0, description="The last position that you have seen.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 100,
-    topic: Annotated[str | None, Query(pattern=r"^[\w.]+$", max_length=200)] = None,
-) -> Response:
-    """Ask again with the last position that you have seen: nothing is ever passed by."""
-    recorded = await service.feed.read(after, limit, topic)
-    data = [views.event(one, service.event_data(one)) for one in recorded]
-    return views.json_response({"data": data, "head": await service.feed.head()})
 
 
 @router.get(

@@ -13,11 +13,15 @@ from send2llm.domain.errors import EarlierAnswerNotFound, InvalidRequest
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.responses import earlier_answer, write_recorded, write_recorded_input
 from send2llm.interfaces.http.dependencies import TheContext, TheService
+from send2llm.interfaces.http.descriptions import openai_errors
 from send2llm.interfaces.http.views import json_response
 
 LARGEST_PAGE = 100
 
 router = APIRouter(tags=["openai"])
+
+_TOLD = openai_errors(400, 401, 404, 413, 500, 503)
+_REFUSED = openai_errors(400, 401, 413, 500)
 
 
 async def _found(service: TheService, context: TheContext, response_id: str) -> AnswerThen:
@@ -27,7 +31,9 @@ async def _found(service: TheService, context: TheContext, response_id: str) -> 
     return await EarlierAnswers(service.log).answer(name, tenant=context.tenant)
 
 
-@router.get("/v1/responses/{response_id}", summary="A response that was given earlier", response_model=None)
+@router.get(
+    "/v1/responses/{response_id}", summary="A response that was given earlier", response_model=None, responses=_TOLD
+)
 @router.get("/responses/{response_id}", include_in_schema=False, response_model=None)
 async def one_response(service: TheService, context: TheContext, response_id: str, *, stream: bool = False) -> Response:
     """As it was given, or how it stands; it is told from the events, whatever `store` said."""
@@ -36,7 +42,12 @@ async def one_response(service: TheService, context: TheContext, response_id: st
     return json_response(write_recorded(await _found(service, context, response_id)))
 
 
-@router.get("/v1/responses/{response_id}/input_items", summary="What a response answers", response_model=None)
+@router.get(
+    "/v1/responses/{response_id}/input_items",
+    summary="What a response answers",
+    response_model=None,
+    responses=_TOLD,
+)
 @router.get("/responses/{response_id}/input_items", include_in_schema=False, response_model=None)
 async def input_items(
     service: TheService,
@@ -62,7 +73,12 @@ def _page(items: Sequence[Body], limit: int, after: str | None) -> dict[str, Any
     return {"object": "list", "data": list(page), **ends, "has_more": len(items) > limit}
 
 
-@router.delete("/v1/responses/{response_id}", summary="Not supported: nothing is deleted", response_model=None)
+@router.delete(
+    "/v1/responses/{response_id}",
+    summary="Not supported: nothing is deleted",
+    response_model=None,
+    responses=_REFUSED,
+)
 @router.delete("/responses/{response_id}", include_in_schema=False, response_model=None)
 async def delete_response(response_id: str) -> Response:
     """An error that says so."""
@@ -71,7 +87,12 @@ async def delete_response(response_id: str) -> Response:
     )
 
 
-@router.post("/v1/responses/{response_id}/cancel", summary="Not supported: nothing runs apart", response_model=None)
+@router.post(
+    "/v1/responses/{response_id}/cancel",
+    summary="Not supported: nothing runs apart",
+    response_model=None,
+    responses=_REFUSED,
+)
 @router.post("/responses/{response_id}/cancel", include_in_schema=False, response_model=None)
 async def cancel_response(response_id: str) -> Response:
     """An error that says what to do instead."""

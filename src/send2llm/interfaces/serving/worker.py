@@ -6,7 +6,7 @@ import sys
 
 import uvicorn
 
-from send2llm.bootstrap import build_service
+from send2llm.bootstrap import Service, build_service
 from send2llm.infrastructure.processes import end_with_parent
 from send2llm.interfaces.http.app import create_app
 from send2llm.interfaces.serving.logs import log_as_set
@@ -32,7 +32,19 @@ def serve(settings: Settings, listeners: list[socket.socket]) -> None:
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
     _spare_the_collector()
-    uvicorn.Server(config).run(sockets=listeners)
+    _Server(config, service).run(sockets=listeners)
+
+
+class _Server(uvicorn.Server):
+    """Lets go who would stay for ever, before it waits for all answers to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.about_to_stop()
+        await super().shutdown(sockets)
 
 
 def _spare_the_collector() -> None:

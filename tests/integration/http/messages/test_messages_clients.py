@@ -69,7 +69,7 @@ async def test_the_tool_runner_of_the_sdk(gateway: Gateway, anthropic_sdk: Async
 @BOTH
 @pytest.mark.usefixtures("asks_for_the_weather")
 async def test_langchain(gateway: Gateway, model: str) -> None:
-    from langchain_anthropic import ChatAnthropic
+    from langchain_anthropic import ChatAnthropic, _client_utils
     from langchain_core.messages import HumanMessage, ToolMessage
     from langchain_core.tools import tool
 
@@ -86,6 +86,7 @@ async def test_langchain(gateway: Gateway, model: str) -> None:
     talk += [first, ToolMessage(weather.invoke(first.tool_calls[0]["args"]), tool_call_id=first.tool_calls[0]["id"])]
     pieces = [piece async for piece in chat.bind_tools([weather]).astream(talk)]
     await chat._async_client.close()
+    _client_utils._get_default_async_httpx_client.cache_clear()  # or the next would get the closed one
     assert "".join(str(piece.text) for piece in pieces) == "It is 7 degrees in Oslo."
     assert (await gateway.topics()).count("started") == 1
 

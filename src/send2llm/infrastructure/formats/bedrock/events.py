@@ -5,7 +5,6 @@ numbered; texts, thoughts and arguments come in pieces, and what only makes sens
 """
 
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Callable
 from typing import Any
 
@@ -153,7 +152,7 @@ def _place(body: Body) -> int:
 def _bytes(body: Body, name: str) -> bytes:
     try:
         return b64decode(required_string(body, name), validate=True)
-    except NotBase64:
+    except ValueError:
         raise WrongFieldError("must be base64", name) from None
 
 

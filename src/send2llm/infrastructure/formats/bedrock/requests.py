@@ -13,7 +13,13 @@ from send2llm.domain.message import JsonObject, Message
 from send2llm.infrastructure.formats.bedrock.blocks import FORMAT
 from send2llm.infrastructure.formats.bedrock.writing_messages import write_messages
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import cannot_say, refuse_fields, refuse_foreign_fields, tools_for
+from send2llm.infrastructure.formats.foreign import (
+    cannot_say,
+    object_in,
+    refuse_fields,
+    refuse_foreign_fields,
+    tools_for,
+)
 
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 """What ``outputConfig.effort`` may be."""
@@ -70,7 +76,7 @@ def _output(parameters: Parameters) -> Body:
     wanted = parameters.response_format or {}
     kind = wanted.get("type", "text")
     if kind == "json_schema":
-        given = wanted.get("json_schema", {})
+        given = object_in(wanted, "json_schema", "response_format")
         schema = {"schema": json.dumps(given.get("schema", {}), ensure_ascii=False, default=dict)}
         schema |= {name: given[name] for name in ("name", "description") if given.get(name)}
         fields["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
@@ -127,6 +133,6 @@ def _tool_choice(choice: str | JsonObject) -> Body:
     if choice == "required":
         return {"any": {}}
     if not isinstance(choice, str) and choice.get("type") == "function":
-        return {"tool": {"name": choice.get("function", {}).get("name", "")}}
+        return {"tool": {"name": object_in(choice, "function", "tool_choice").get("name", "")}}
     kind = choice if isinstance(choice, str) else choice.get("type")
     raise cannot_say(f"tool_choice ({kind})", FORMAT)

@@ -70,7 +70,8 @@ def _blocks(message: Message) -> Iterator[Body]:
             if result is None or result["toolUseId"] != identifier:
                 result = {"toolUseId": identifier, "content": []}
                 yield {"toolResult": result}
-            result["content"].append({"text": part.content})
+            if part.content.strip():
+                result["content"].append({"text": part.content})
             if part.is_error:
                 result["status"] = "error"
             continue
@@ -88,14 +89,14 @@ def _blocks(message: Message) -> Iterator[Body]:
 
 
 def _block(part: ContentPart, *, ours: bool) -> Body | None:
-    """``None`` for what says nothing here: an empty text, a thought that another format signed."""
+    """``None`` for what says nothing here: a blank text, which Bedrock refuses; a thought of another format."""
     match part:
         case TextPart(text=text):
             if ours and "citations" in part.extras:
                 return {"citationsContent": {"content": [{"text": text}], "citations": part.extras["citations"]}}
-            return {"text": text} if text else None
+            return {"text": text} if text.strip() else None
         case RefusalPart(refusal=refusal):
-            return {"text": refusal} if refusal else None
+            return {"text": refusal} if refusal.strip() else None
         case ImagePart():
             return _image(part)
         case ToolCallPart():

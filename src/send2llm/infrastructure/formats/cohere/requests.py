@@ -11,7 +11,13 @@ from send2llm.domain.message import JsonObject, Message
 from send2llm.infrastructure.formats.cohere.reading_messages import FORMAT
 from send2llm.infrastructure.formats.cohere.writing_messages import write_messages
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import cannot_say, refuse_fields, refuse_foreign_fields, tools_for
+from send2llm.infrastructure.formats.foreign import (
+    cannot_say,
+    object_in,
+    refuse_fields,
+    refuse_foreign_fields,
+    tools_for,
+)
 from send2llm.infrastructure.formats.vectors import texts_of
 
 MOST_TEXTS = 96
@@ -81,7 +87,7 @@ def _response_format(wanted: JsonObject) -> Body:
     if kind == "json_object":
         return {"response_format": {"type": "json_object"}}
     if kind == "json_schema":
-        schema = wanted.get("json_schema", {}).get("schema", {})
+        schema = object_in(wanted, "json_schema", "response_format").get("schema", {})
         return {"response_format": {"type": "json_object", "json_schema": schema}}
     raise cannot_say(f"response_format ({kind})", FORMAT)
 
@@ -112,7 +118,7 @@ def _tool_choice(choice: str | JsonObject | None, tools: Sequence[JsonObject]) -
         return {"tool_choice": str(choice).upper()}
     if isinstance(choice, Mapping) and choice.get("type") == "function":
         # One tool that must be called, and no other: there is no word for it, but the list of tools says it.
-        name = choice.get("function", {}).get("name")
+        name = object_in(choice, "function", "tool_choice").get("name")
         named = [tool for tool in tools if tool.get("function", {}).get("name") == name]
         if named:
             return {"tools": named, "tool_choice": "REQUIRED"}

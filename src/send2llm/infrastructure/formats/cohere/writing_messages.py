@@ -7,8 +7,6 @@ https://docs.cohere.com/v2/docs/tool-use-overview (results of tools). Cohere wan
 
 from collections.abc import Iterable, Iterator
 
-import orjson
-
 from send2llm.domain.message import (
     ContentPart,
     ForeignPart,
@@ -23,6 +21,7 @@ from send2llm.domain.message import (
 from send2llm.infrastructure.formats.cohere.reading_messages import FORMAT, PLAN
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.foreign import refuse_foreign_part
+from send2llm.infrastructure.formats.json_objects import json_object
 
 
 def write_messages(messages: Iterable[Message]) -> list[Body]:
@@ -58,11 +57,8 @@ def _results(message: Message) -> Iterator[Body]:
 
 def _result(text: str) -> Body:
     """A JSON object is a document, which the model can cite; anything else is text."""
-    try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        data = None
-    if isinstance(data, dict) and data:
+    data = json_object(text)
+    if data:
         return {"type": "document", "document": {"data": data}}
     return {"type": "text", "text": text}
 

@@ -9,6 +9,7 @@ import base64
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 
 from send2llm.domain.completion import Answer, Completion, Parameters, Usage
@@ -39,7 +40,8 @@ def write_batches(model: str, messages: Sequence[Message], parameters: Parameter
     """Bodies of ``batchEmbedContents`` for the ``model`` (``models/...``); raises ``RequestRejected``."""
     settings = _settings(parameters)
     requests = [
-        {"model": model, "content": {"parts": _parts(message, Target(model))}, **settings} for message in messages
+        {"model": model, "content": {"parts": _parts(message, Target(model))}, **settings}
+        for message in _each(messages)
     ]
     return _batches("requests", requests, MOST_AT_ONCE)
 
@@ -55,22 +57,27 @@ def write_instances(messages: Sequence[Message], parameters: Parameters) -> list
     """
     settings = _settings(parameters)
     task = settings.pop("taskType", None)
-    instances = [{"content": _text(message)} | ({"task_type": task} if task else {}) for message in messages]
+    instances = [{"content": _text(message)} | ({"task_type": task} if task else {}) for message in _each(messages)]
     shared = {"autoTruncate": False, **settings}
     return [{**body, "parameters": shared} for body in _batches("instances", instances, MOST_INSTANCES)]
 
 
 def write_contents(messages: Sequence[Message], parameters: Parameters, target: Target) -> list[Body]:
-    """Bodies of Vertex AI's ``embedContent`` for one message, of its ``batchEmbedContents`` for several.
+    """Bodies of Vertex AI's ``embedContent`` for one input, of its ``batchEmbedContents`` for several.
 
     Raises ``RequestRejected``.
     """
     settings = {"autoTruncate": False, **_settings(parameters)}
     requests = [
         {"content": {"role": "user", "parts": _parts(message, target)}, "embedContentConfig": settings}
-        for message in messages
+        for message in _each(messages)
     ]
     return requests if len(requests) == 1 else _batches("requests", requests, MOST_AT_ONCE)
+
+
+def _each(messages: Sequence[Message]) -> list[Message]:
+    """One message for each input: each part of the messages is one."""
+    return [replace(message, parts=(part,)) for message in messages for part in message.parts]
 
 
 def _settings(parameters: Parameters) -> Body:

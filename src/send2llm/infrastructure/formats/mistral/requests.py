@@ -12,8 +12,8 @@ from send2llm.domain.message import JsonObject, Message
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.foreign import (
-    HARMLESS,
     cannot_say,
+    is_harmless,
     refuse_fields,
     refuse_foreign_fields,
     tools_for,
@@ -80,7 +80,7 @@ def _further(parameters: Parameters) -> Body:
             continue  # it is one of OpenAI's, and harmless
         if name in OWN_FIELDS:
             further[name] = value
-        elif name not in HARMLESS["openai"]:
+        elif not is_harmless("openai", name, value):
             raise cannot_say(name, FORMAT, source=parameters.format)
     return further
 

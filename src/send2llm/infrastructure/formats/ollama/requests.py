@@ -9,7 +9,13 @@ from typing import Any
 from send2llm.domain.completion import Parameters
 from send2llm.domain.message import JsonObject, Message
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import cannot_say, refuse_fields, refuse_foreign_fields, tools_for
+from send2llm.infrastructure.formats.foreign import (
+    cannot_say,
+    object_in,
+    refuse_fields,
+    refuse_foreign_fields,
+    tools_for,
+)
 from send2llm.infrastructure.formats.ollama.reading_messages import FORMAT
 from send2llm.infrastructure.formats.ollama.writing_messages import write_messages
 from send2llm.infrastructure.formats.vectors import texts_of
@@ -78,7 +84,7 @@ def _format(wanted: JsonObject) -> Body:
     if kind == "json_object":
         return {"format": "json"}
     if kind == "json_schema":
-        return {"format": wanted.get("json_schema", {}).get("schema", {})}
+        return {"format": object_in(wanted, "json_schema", "response_format").get("schema", {})}
     raise cannot_say(f"response_format ({kind})", FORMAT)
 
 

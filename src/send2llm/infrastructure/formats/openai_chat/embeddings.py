@@ -6,7 +6,6 @@ lowest byte first), which is a quarter of the bytes; servers that answer with nu
 
 import struct
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,7 +109,7 @@ def _vector(embedding: object) -> str:
     if isinstance(embedding, str):
         try:
             size = len(b64decode(embedding, validate=True))
-        except NotBase64:
+        except ValueError:  # also for characters that base64 has not at all
             size = 0
         if size == 0 or size % 4:
             raise WrongFieldError("must be base64 of 32-bit floats", "embedding")

@@ -54,15 +54,18 @@ def _check_projections(url: str) -> Iterator[Finding]:
     if not standing:
         yield Finding("projections", "warn", "none has ever run", "Let one service run with projector = true.")
     for projection in standing:
-        yield _projection(projection)
+        if projection["role"] in ("live", "building"):
+            yield _projection(projection)
 
 
 def _projection(projection: dict[str, Any]) -> Finding:
     name = f"projection {projection['name']} v{projection['version']}"
+    if projection["role"] == "building":
+        name += f", build {projection['build']}"
     lag, seconds = projection["lag_events"], projection.get("lag_seconds")
     behind = f"{lag} events behind" + ("" if seconds is None else f", {seconds:.1f} s")
     if projection["state"] == "failed":
-        remedy = "Correct what the error says, then restart the service: it goes on where it stopped."
+        remedy = f"Correct what the error says, then: send2llm projections retry {projection['name']}"
         return Finding(name, "fail", str(projection.get("error") or "it failed"), remedy)
     if projection["state"] == "waiting" and lag:
         return Finding(name, "warn", f"nobody runs it; {behind}", "Let one service run with projector = true.")

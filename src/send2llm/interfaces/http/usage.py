@@ -1,0 +1,43 @@
+"""``/api/usage``: how much was asked, by whom, and how models answered."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from send2llm.application.costs import CostFilter
+from send2llm.application.usage import UsageGroup
+from send2llm.interfaces.http import answers, views
+from send2llm.interfaces.http.dependencies import TheService
+from send2llm.interfaces.http.descriptions import ends
+from send2llm.interfaces.http.moments import Rfc3339
+from send2llm.interfaces.http.strict_route import StrictRoute
+
+router = APIRouter(prefix="/api/usage", tags=["usage"], route_class=StrictRoute)
+
+Groups = Annotated[list[UsageGroup], Query(max_length=6, description="One after the other; none: everything together.")]
+Begin = Annotated[Rfc3339 | None, Query(description="Only what was begun at this time or later: a quarter of an hour.")]
+End = Annotated[Rfc3339 | None, Query(description="Only what was begun before this time: a quarter of an hour.")]
+
+
+@router.get(
+    "", summary="Calls, tokens, failures and durations", response_model=None, responses=ends(answers.UsageReport)
+)
+async def usage(
+    service: TheService,
+    by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
+    begin: Begin = None,
+    end: End = None,
+    provider: str | None = None,
+    model: str | None = None,
+    tenant: str | None = None,
+    actor: str | None = None,
+    time_zone: Annotated[str, Query(description="Whose hours and days.")] = "UTC",
+) -> Response:
+    """Everything counts at the time at which its attempt began. Follows the events within moments."""
+    lines = await service.usage.usage(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
+    data: list[dict[str, Any]] = []
+    for line in lines:
+        sums = asdict(line)
+        data.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
+    return views.json_response({"data": data})
