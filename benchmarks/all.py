@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "conversations": ("conversations.py",),
     "projection": ("projection.py",),
     "ledger": ("ledger.py",),
+    "replay": ("replay.py", "5000"),
     "usage": ("usage.py",),
     "feed": ("feed.py",),
 }

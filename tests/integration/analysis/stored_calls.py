@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from sqlalchemy import NullPool, create_engine
+
 from send2llm.domain.conversation_events import (
     AttemptFailed,
     CompletionFailed,
@@ -12,6 +14,9 @@ from send2llm.domain.conversation_events import (
     ConversationStarted,
 )
 from send2llm.domain.routing import Attempt
+from send2llm.infrastructure.log_seals.sealer import LogSealer
+from send2llm.infrastructure.log_seals.signing import SealingKey
+from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.testing.event_writer import EventWriter, received, requested, said
 
 EVENING = datetime(2026, 11, 26, 23, 59, tzinfo=UTC)
@@ -72,3 +77,11 @@ def _ending(end: str, completion: UUID) -> ConversationEvent:
     return CompletionInterrupted(
         completion_id=completion, reason="process_gone", cost_usd=Decimal("0.5"), assumed="its hold"
     )
+
+
+def seal_all(database: ConnectionInfo, key: SealingKey) -> None:
+    """Seal the log as it is."""
+    engine = create_engine(database.sqlalchemy_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        while LogSealer(database, key).seal_next(connection):
+            pass

@@ -11,8 +11,7 @@ from uuid import UUID
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import NullPool, create_engine
-from stored_calls import Asking
+from stored_calls import Asking, seal_all
 
 from send2llm.domain.conversation_events import ConversationStarted, MessageAdded
 from send2llm.domain.errors import ConfigurationError
@@ -21,7 +20,6 @@ from send2llm.infrastructure.analysis import parts, schemas
 from send2llm.infrastructure.analysis.export import Export
 from send2llm.infrastructure.analysis.exported_log import ExportedLog
 from send2llm.infrastructure.analysis.stored_log import StoredLog
-from send2llm.infrastructure.log_seals.sealer import LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.migration import migrate
@@ -172,7 +170,7 @@ def test_the_files_are_verified_with_the_public_key_alone(
     key = SealingKey.generate()
     for n in range(5):
         ask(f"question {n}")
-    _seal(migrated, key)
+    seal_all(migrated, key)
     ask("not sealed yet", "")
     export(tmp_path, migrated, batch_events=1)
 
@@ -188,7 +186,7 @@ def test_a_changed_file_is_found(
 ) -> None:
     ask("one")
     ask("two")
-    _seal(migrated, SealingKey.generate())
+    seal_all(migrated, SealingKey.generate())
     export(tmp_path, migrated)
     part = parts.parts_of(tmp_path / "events")[0]
     rows = pq.ParquetFile(part).read().to_pylist()
@@ -203,7 +201,7 @@ def test_a_changed_file_is_found(
 
 def test_a_removed_file_is_found(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
     ask("one")
-    _seal(migrated, SealingKey.generate())
+    seal_all(migrated, SealingKey.generate())
     export(tmp_path, migrated)
     parts.parts_of(tmp_path / "events")[-1].unlink()
 
@@ -225,10 +223,3 @@ def test_a_folder_with_something_else_is_refused(
     with pytest.raises(ConfigurationError, match="another log"):
         export(tmp_path / "export", other)
     postgres_server.drop(other)
-
-
-def _seal(database: ConnectionInfo, key: SealingKey) -> None:
-    engine = create_engine(database.sqlalchemy_url, poolclass=NullPool)
-    with engine.connect() as connection:
-        while LogSealer(database, key).seal_next(connection):
-            pass

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
-from stored_calls import EVENING, Asking
+from stored_calls import EVENING, Asking, seal_all
 
+from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 
 PRICES = '[prices."echo/parrot"]\ninput = 1\noutput = 2\n[prices."other/raven"]\ninput = "10"\noutput = "20"\n'
@@ -110,3 +111,16 @@ def test_what_is_wrong_is_said(cli: CommandLine, command: list[str], said: str) 
     failed = cli.run("replay", *command, code=1)
     assert said in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_an_export_is_verified_without_a_database(cli: CommandLine, migrated: ConnectionInfo, tmp_path: Path) -> None:
+    key, other = SealingKey.generate(), SealingKey.generate()
+    seal_all(migrated, key)
+    cli.run("export", "history")
+    elsewhere = CommandLine(ConnectionInfo(host=str(tmp_path), dbname="none", user="nobody"), tmp_path)
+
+    found = elsewhere.json("audit", "verify", "--export", "history", "--key", key.public.hex())
+
+    assert (found["intact"], found["unsealed"]) == (True, 0)
+    failed = elsewhere.run("audit", "verify", "--export", "history", "--key", other.public.hex(), code=1)
+    assert "a key that is not trusted" in failed.stderr

@@ -10,8 +10,8 @@ import orjson
 from send2llm.domain.log_seals import RawEvent
 from send2llm.domain.money import round_up
 from send2llm.infrastructure.analysis.stored_states import moment
-from send2llm.infrastructure.analysis.transcripts import Transcripts, characters_of
-from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, Transcripts, characters_of
+from send2llm.infrastructure.event_store.topics import EventRegistry, UnknownSchemaVersion
 
 Row = dict[str, Any]
 """A call by the columns of ``schemas.CALLS``; what is missing is null."""
@@ -42,6 +42,8 @@ STATUS = {
     "conversation.completion_interrupted": "interrupted",
 }
 
+_READ = frozenset({REQUESTED, REFUSED, ATTEMPT_FAILED, MESSAGE_ADDED, *STATUS})
+
 
 class CallRows:
     """Folds events into calls, each given out when it ends.
@@ -63,7 +65,7 @@ class CallRows:
         self._registry = EventRegistry.default()
 
     def apply(self, event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row | None:
-        """Fold one event; gives the call that it ends."""
+        """Fold one event; gives the call that it ends. ``UnknownSchemaVersion`` for one from a newer version."""
         if not event.topic.startswith(_PREFIX):
             return None
         data = self._in_todays_words(event.topic, meta, data)
@@ -80,7 +82,11 @@ class CallRows:
         return ended
 
     def _in_todays_words(self, topic: str, meta: Mapping[str, Any], data: Any) -> Any:
+        if topic not in _READ:
+            return data
         stored, known = meta["schema_version"], self._registry.of_topic(topic).version
+        if stored > known:
+            raise UnknownSchemaVersion(topic, stored, known)
         return data if stored == known else self._registry.upcasts.apply(topic, data, stored, known)
 
     def _begun(self, event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row:

@@ -1,6 +1,7 @@
-"""The event table as an export reads it: pages of raw events, on one connection."""
+"""The event table as an export reads it: pages of raw events, and streams."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
@@ -20,7 +21,7 @@ _HEAD = text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
 
 
 class StoredLog:
-    """Reads on a connection of its own, in statements that are transactions of their own. Blocks.
+    """Reads on two connections of its own, in statements that are transactions of their own. Blocks.
 
     Raises ``StoreUnavailable`` when the database cannot be reached or has no tables yet.
     """
@@ -31,6 +32,7 @@ class StoredLog:
         )
         try:
             self._connection: Connection = engine.connect()
+            self._pages: Connection = engine.connect()
             self.head = int(self._connection.execute(_HEAD).scalar_one())
         except OperationalError:
             raise StoreUnavailable("The database cannot be reached; `send2llm doctor` checks it.") from None
@@ -44,13 +46,21 @@ class StoredLog:
         return blake2b(b"%d:" % first[0].position + first[0].state, digest_size=16).hexdigest() if first else ""
 
     def pages(self, position: int) -> Iterator[Sequence[RawEvent]]:
-        """What follows a position, up to what was the end when the log was opened."""
-        while position < self.head and (page := raw_events_after(self._connection, position, PAGE)):
-            page = [event for event in page if event.position <= self.head]
-            if not page:
-                return
-            yield page
-            position = page[-1].position
+        """What follows a position, up to what was the end when the log was opened.
+
+        The next page is read while one is worked on.
+        """
+        with ThreadPoolExecutor(1, "log reader") as reader:
+            following = reader.submit(self._page, position)
+            while page := following.result():
+                following = reader.submit(self._page, page[-1].position)
+                yield page
+
+    def _page(self, position: int) -> Sequence[RawEvent]:
+        page = raw_events_after(self._pages, position, PAGE) if position < self.head else []
+        return (
+            page if not page or page[-1].position <= self.head else [one for one in page if one.position <= self.head]
+        )
 
     def stream(self, stream: str, version: int) -> Iterator[tuple[str, bytes]]:
         """Topic and state of a stream's events up to a version."""
@@ -63,4 +73,5 @@ class StoredLog:
 
     def close(self) -> None:
         self._connection.close()
+        self._pages.close()
         self._connection.engine.dispose()

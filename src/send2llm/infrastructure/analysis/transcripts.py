@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -19,10 +20,11 @@ ReadStream = Callable[[str, int], Iterable[tuple[str, bytes]]]
 MESSAGE_ADDED, RECEIVED = "conversation.message_added", "conversation.completion_received"
 
 
-class Transcript(NamedTuple):
+@dataclass(slots=True)
+class Transcript:
     """``digest`` is the domain's own: what was said counts, not how it was written."""
 
-    version: int
+    version: int = 0
     digest: bytes = b""
     messages: int = 0
     characters: int = 0
@@ -39,42 +41,42 @@ class Transcripts:
 
     def follow(self, stream: str, version: int, topic: str, data: Any) -> None:
         """Take in the next event of a conversation."""
-        known = Transcript(0) if version == 1 else self._known.get(stream)
+        known = self._begin(stream) if version == 1 else self._known.get(stream)
         if known is None:
             return  # read when somebody asks
-        if known.version != version - 1:
+        if known.version == version - 1:
+            self._go_on(known, topic, data)
+        else:
             del self._known[stream]
-            return
-        self._known[stream] = self._following(known, topic, data)
-        self._known.move_to_end(stream)
-        if len(self._known) > self._remembered:
-            self._known.popitem(last=False)
 
     def at(self, stream: str, version: int) -> Transcript:
         """The transcript up to a version, which ``follow`` has been told of, or nothing later."""
         known = self._known.get(stream)
         if known is None or known.version != version:
-            known = Transcript(0)
+            known = self._begin(stream)
             for topic, state in self._read_stream(stream, version):
                 wanted = topic in (MESSAGE_ADDED, RECEIVED)
-                known = self._following(known, topic, orjson.loads(state)["data"] if wanted else None)
-            self._known[stream] = known
+                self._go_on(known, topic, orjson.loads(state)["data"] if wanted else None)
+        self._known.move_to_end(stream)
         return known
 
-    def _following(self, known: Transcript, topic: str, data: Any) -> Transcript:
+    def _begin(self, stream: str) -> Transcript:
+        known = self._known[stream] = Transcript()
+        if len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+        return known
+
+    def _go_on(self, known: Transcript, topic: str, data: Any) -> None:
+        known.version += 1
         if topic == MESSAGE_ADDED:
             said = data["message"]
         elif topic == RECEIVED:
             said = data["answers"][0]["message"]
         else:
-            return known._replace(version=known.version + 1)
-        message = self._message(said)
-        return Transcript(
-            known.version + 1,
-            transcript_digest(known.digest, message),
-            known.messages + 1,
-            known.characters + characters_of(said),
-        )
+            return
+        known.digest = transcript_digest(known.digest, self._message(said))
+        known.messages += 1
+        known.characters += characters_of(said)
 
     def _message(self, said: Any) -> Message:
         """Plain text, which nearly everything is, without the detour over the converter."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from send2llm.interfaces.cli.bulk_work import bulk_work
 from send2llm.interfaces.cli.database import opened_database
 from send2llm.interfaces.cli.options import AsJson
 from send2llm.interfaces.cli.output import count, note, write_json
@@ -45,7 +46,7 @@ def export(
     need_pyarrow()
     settings = load_settings()
     log_as_set(settings)
-    with opened_database(settings) as database:
+    with bulk_work(), opened_database(settings) as database:
         exported = _export(folder, database)
     if as_json:
         write_json(asdict(exported))

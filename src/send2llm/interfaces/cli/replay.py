@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from send2llm.interfaces.cli.bulk_work import bulk_work
 from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson
 
@@ -193,7 +194,7 @@ class _Asked:
 
         settings = load_settings()
         log_as_set(settings)
-        with selected_calls(settings, self._export, self._selection) as calls:
+        with bulk_work(), selected_calls(settings, self._export, self._selection) as calls:
             report = work(calls, self._by, settings)
         for path in self._output:
             write_report(report, path)
