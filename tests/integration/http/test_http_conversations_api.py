@@ -252,7 +252,9 @@ async def test_projections(gateway: Gateway) -> None:
     with gateway.projecting():
         await gateway.ask()
         await gateway.history_is_complete()
-        ledger, history, usage = (await gateway.api.get("/api/projections")).json()["data"]
+        builds = (await gateway.api.get("/api/projections")).json()["data"]
+    assert [build["name"] for build in builds] == ["cost_ledger", "history", "trail", "usage"]
+    ledger, history, _, usage = builds
     assert (ledger["name"], ledger["state"], ledger["lag_events"]) == ("cost_ledger", "running", 0)
     assert (history["name"], history["version"], history["state"]) == ("history", 1, "running")
     assert (history["lag_events"], history["error"]) == (0, None)
