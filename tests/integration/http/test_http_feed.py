@@ -170,10 +170,16 @@ async def test_who_leaves_is_forgotten(gateway: Gateway) -> None:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["cache-control"] == "no-cache"
 
-    async def nobody_listens() -> bool:
-        return not [task for task in asyncio.all_tasks() if "LogTail" in repr(task)]
+    async def listening() -> list[str]:
+        return [repr(task) for task in asyncio.all_tasks() if "LogTail" in repr(task)]
 
-    await soon(nobody_listens)
+    async def nobody_listens() -> bool:
+        return not await listening()
+
+    try:
+        await soon(nobody_listens)
+    except AssertionError:
+        raise AssertionError(await listening()) from None
 
 
 async def test_followers_get_a_clean_end_when_the_service_stops(
