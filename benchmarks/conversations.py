@@ -63,7 +63,7 @@ def codec() -> list[figures.Row]:
         rows = [CODEC.encode("stream", 1, event, each) for each in metadata]
         encode = best_of(lambda: [CODEC.encode("stream", 1, event, each) for each in metadata], count)  # noqa: B023 - called at once
         decode = best_of(lambda: [CODEC.decode(1, "stream", 1, row.topic, row.state) for row in rows], count)  # noqa: B023 - called at once
-        fold = best_of(lambda: [CODEC.decode_event(row.topic, row.state) for row in rows], count)  # noqa: B023 - called at once
+        fold = best_of(lambda: [CODEC.decode_event(row.originator_id, row.originator_version, row.topic, row.state) for row in rows], count)  # noqa: B023 - called at once
         rows_told.append(
             {
                 "event": name,

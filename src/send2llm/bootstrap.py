@@ -83,6 +83,8 @@ from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions,
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
 from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.event_store.templates import EventSourcedTemplates
+from send2llm.infrastructure.event_store.text_key_rows import refuse_unknown_master_key
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.feed.documents import EventDocuments
 from send2llm.infrastructure.feed.pages import EventPages
@@ -91,7 +93,7 @@ from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.log_seals.queries import PostgresSeals
 from send2llm.infrastructure.log_seals.sealer import LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey
-from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.postgres import ConnectionInfo, default_data_dir
 from send2llm.infrastructure.postgres.process_registry import PostgresProcesses, RegisteredProcess
 from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallListener
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
@@ -126,6 +128,9 @@ logger = structlog.get_logger(__name__)
 RECOVER_EVERY = 10.0
 """Seconds between two looks for calls whose process is gone."""
 
+TEXT_KEYS_FILE = "texts.key"
+"""Where the master key of texts in the embedded database is, in the data folder."""
+
 READ_CONNECTIONS = 8
 """Connections of one process for reading; writing has one of its own."""
 
@@ -158,9 +163,25 @@ def projections(settings: Settings) -> Sequence[Projection]:
     return (*built_in, *own_projections(settings.projections))
 
 
+def text_keys(settings: Settings) -> TextKeys | None:
+    """The master keys; ``None`` when texts are stored in plain. Raises ``ConfigurationError`` for what is no key."""
+    given = settings.encryption
+    if given.key is not None:
+        return TextKeys.parse(given.key.get_secret_value(), "encryption.key")
+    if given.key_file is not None:
+        return TextKeys.of_file(given.key_file)
+    own = (settings.data_dir or default_data_dir()) / TEXT_KEYS_FILE
+    return TextKeys.of_file(own) if settings.database_url is None and own.exists() else None
+
+
+def event_codec(settings: Settings, registry: EventRegistry | None = None) -> EventCodec:
+    """What turns events into rows and back, texts included."""
+    return EventCodec(registry or EventRegistry.default(), text_keys(settings))
+
+
 def build_projector(settings: Settings) -> Projector:
     """What folds events into read models, for a process of its own."""
-    decoder = SharedDecoder(EventCodec(EventRegistry.default()))
+    decoder = SharedDecoder(event_codec(settings))
     return Projector(database_of(settings), projections(settings), decoder)
 
 
@@ -194,7 +215,7 @@ def build_relay(settings: Settings) -> EventRelay | None:
     options = NatsOptions(relay.url.get_secret_value(), relay.stream, relay.subject, relay.credentials_file)
     return EventRelay(
         database_of(settings).dsn,
-        EventCodec(EventRegistry.default()),
+        event_codec(settings),
         "relay_nats",
         lambda: NatsJetStream(options),
         Wanted(frozenset(relay.topics)),
@@ -311,6 +332,7 @@ class Service:
     def _check_database(self) -> None:
         refuse_old_schema(database_of(self.settings))
         with psycopg.connect(database_of(self.settings).dsn) as connection:
+            refuse_unknown_master_key(connection, text_keys(self.settings))
             for warning in check_server(connection):
                 logger.warning("database.not_durable", setting=warning.setting, value=warning.value)
 
@@ -436,7 +458,7 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     )
     datastore = _datastore(database, settings)
     events = EventRegistry.default()
-    codec = EventCodec(events)
+    codec = event_codec(settings, events)
     log = EventLog(pool, codec)
     costs = PostgresCosts(pool)
     yield AsyncConnectionPool, pool

@@ -197,6 +197,19 @@ class SealSettings(_Section):
     """How long an event may wait for its seal."""
 
 
+class EncryptionSettings(_Section):
+    """How what people and models said is kept, so that it can be erased although events are for ever.
+
+    Each conversation has a key of its own, wrapped by the master key that is set here. Without one, texts are stored in
+    plain, and conversations cannot be erased.
+    """
+
+    key: Secret | None = None
+    """Master keys: 32 bytes each in base64 or hexadecimal, separated by commas. New conversations get the first one."""
+    key_file: Path | None = None
+    """A file with them, one a line, made if missing. With the embedded database: ``texts.key`` in the data folder."""
+
+
 class RelaySettings(_Section):
     """Where events are handed on to: a stream of NATS JetStream."""
 
@@ -275,6 +288,7 @@ class Settings(BaseSettings):
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
     seals: SealSettings = SealSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     relay: RelaySettings = RelaySettings()
     log: LogSettings = LogSettings()
     local_model: LocalModelSettings = LocalModelSettings()
@@ -306,6 +320,8 @@ class Settings(BaseSettings):
             *(provider.api_key for provider in self.providers.values()),
         ]
         values = {secret.get_secret_value() for secret in given if secret is not None}
+        if self.encryption.key is not None:
+            values.update(key.strip() for key in self.encryption.key.get_secret_value().split(","))
         headers = {value for provider in self.providers.values() for value in provider.headers.values()}
         return frozenset(value for value in values | headers if len(value) >= SHORTEST_SECRET)
 

@@ -1,5 +1,6 @@
-"""Everything else that can be done with a conversation: start it, judge it, close it."""
+"""Everything else that can be done with a conversation: start it, judge it, close it, erase it."""
 
+from contextlib import suppress
 from decimal import Decimal
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from send2llm.application.change import change
 from send2llm.application.context import Context
 from send2llm.application.ports import Conversations, Identifiers
 from send2llm.domain.conversation import Conversation
-from send2llm.domain.errors import ConversationAlreadyStarted, StaleConversation
+from send2llm.domain.errors import ConversationAlreadyStarted, ConversationNotFound, StaleConversation
 from send2llm.domain.message import NO_EXTRAS, JsonObject
 
 
@@ -44,4 +45,17 @@ class ConversationCommands:
         """Say that nothing more will come."""
         return await change(
             self._conversations, conversation_id, context, lambda conversation: conversation.close(reason)
+        )
+
+    async def erase(self, context: Context, conversation_id: UUID, reason: str = "") -> Conversation:
+        """Give up what was said in a conversation, for ever, and what was made from it: summaries of its turns.
+
+        Raises ``ConversationNotErasable`` when something was stored in plain; then nothing is changed.
+        """
+        conversation = await self._conversations.load(conversation_id, fresh=True)
+        for summary in conversation.summaries:
+            with suppress(ConversationNotFound):
+                await self.erase(context, summary, reason)
+        return await change(
+            self._conversations, conversation_id, context, lambda conversation: conversation.erase(reason)
         )

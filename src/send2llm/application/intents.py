@@ -310,6 +310,8 @@ class Intents:
         told = Told(going_on(said, command.messages))
         if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):
             return _Place(conversation, conversation.messages, told.unsaid(conversation, all_new=False))
+        if not fresh:
+            return await self._after(command, earlier, fresh=True)  # perhaps it was erased, and is not to be copied
         labels = {**command.labels, BRANCH_LABEL: str(conversation.id)}
         return _Place.new_one(Conversation.start(self._identifiers.new(), labels=labels), told.messages)
 
@@ -334,6 +336,7 @@ class Intents:
         if claimed.request_digest != digest:
             raise IdempotencyKeyReused
         conversation = await self._conversations.load(claimed.conversation_id, fresh=True)
+        conversation.must_not_be_erased()
         try:
             ending = conversation.ending(claimed.completion_id).event
         except CompletionNotFound:
@@ -373,10 +376,8 @@ def _transcript(conversation: Conversation, said: Sequence[Message], new: Sequen
     return Transcript(conversation.id, [*said, *conversation.messages[stored:]], unchanged)
 
 
-def _claimed(conversation_id: UUID, completion_id: UUID, digest: str | None) -> IdempotencyKeyClaimed:
-    return IdempotencyKeyClaimed(
-        conversation_id=conversation_id, completion_id=completion_id, request_digest=digest or ""
-    )
+def _claimed(conversation_id: UUID, call: UUID, digest: str | None) -> IdempotencyKeyClaimed:
+    return IdempotencyKeyClaimed(conversation_id=conversation_id, completion_id=call, request_digest=digest or "")
 
 
 def request_digest(command: SendMessage) -> str:

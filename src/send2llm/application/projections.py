@@ -30,6 +30,9 @@ event twice, whatever is killed and whenever. What a fold has to keep to:
 - It keeps no state between calls: a batch may be rolled back and come again, cut differently.
 - The result must not depend on where batches are cut: the same events give the same rows.
 - It handles a batch in a few statements. A statement for each event makes a rebuild twenty times slower.
+- Texts may have been erased: messages then hold ``ERASED`` (``send2llm.domain.message``) and other texts are empty. A
+  projection that keeps texts folds ``conversation.erased`` too, and leaves its tables as if they had never been there.
+- A projection without texts says ``reads_texts = False``: nothing has to be decrypted for it, and it folds faster.
 
 When ``fold`` raises, only this projection stops. It keeps its position, and its status names the event and
 the reason.
@@ -74,6 +77,11 @@ class Projection(Protocol):
     def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
         """Write what ``events`` mean for the tables; see the module for what it has to keep to."""
         ...
+
+
+def reads_texts(projection: Projection) -> bool:
+    """Whether a projection wants what people and models said: its ``reads_texts``, if it has one; all others do."""
+    return bool(getattr(projection, "reads_texts", True))
 
 
 def table_name(projection: str, version: int, table: str) -> str:

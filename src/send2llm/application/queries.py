@@ -14,7 +14,7 @@ from uuid import UUID
 from send2llm.domain.completion import Usage
 from send2llm.domain.message import JsonObject, Role
 
-ConversationState = Literal["open", "awaiting", "closed"]
+ConversationState = Literal["open", "awaiting", "closed", "erased"]
 CompletionStatus = Literal["awaited", "received", "failed", "interrupted", "refused"]
 ConversationOrder = Literal["updated_at", "started_at"]
 

@@ -15,6 +15,7 @@ from send2llm.domain.conversation_events import (
     CompletionRequested,
     ContextShortened,
     ConversationClosed,
+    ConversationErased,
     ConversationEvent,
     ConversationStarted,
     FeedbackGiven,
@@ -25,6 +26,7 @@ from send2llm.domain.errors import (
     CompletionInProgress,
     CompletionNotFound,
     ConversationIsClosed,
+    ConversationIsErased,
     ConversationNotFound,
     InvalidRequest,
     MalformedReply,
@@ -66,9 +68,13 @@ class Conversation:
         self.attempt: Attempt | None = None
         """The attempt that is under way, or about to begin, for what is awaited."""
         self.closed = False
+        self.erased = False
+        """Whether what was said is gone; it is closed then, too."""
         self.labels: JsonObject = NO_EXTRAS
         self.shortened: ContextShortened | None = None
         """What the model was last spared of the transcript."""
+        self.summaries: tuple[UUID, ...] = ()
+        """The conversations in which parts of this one were summarised."""
         self._failed_attempts = 0
         self._completions: dict[UUID, Ending] = {}
         self._written_off: UUID | None = None
@@ -106,8 +112,10 @@ class Conversation:
         twin.attempt = self.attempt
         twin._failed_attempts = self._failed_attempts  # noqa: SLF001 - a twin is of this very class
         twin.closed = self.closed
+        twin.erased = self.erased
         twin.labels = self.labels
         twin.shortened = self.shortened
+        twin.summaries = self.summaries
         twin._completions = self._completions.copy()  # noqa: SLF001 - as above
         twin._written_off = self._written_off  # noqa: SLF001 - as above
         return twin
@@ -116,6 +124,11 @@ class Conversation:
         """The version before the events that commands have recorded, and these events; they are new no longer."""
         new, self._new = self._new, []
         return self.version - len(new), new
+
+    @property
+    def stored_version(self) -> int:
+        """How many events were there before those that commands have recorded."""
+        return self.version - len(self._new)
 
     # Commands
 
@@ -195,6 +208,7 @@ class Conversation:
 
     def give_feedback(self, completion_id: UUID | None, score: Decimal, comment: str = "") -> None:
         """Judge one answer, or the whole conversation when ``completion_id`` is ``None``."""
+        self.must_not_be_erased()
         if completion_id is not None and completion_id not in self._completions:
             raise CompletionNotFound(completion_id)
         if not score.is_finite() or not -1 <= score <= 1:
@@ -203,10 +217,18 @@ class Conversation:
 
     def close(self, reason: str = "") -> None:
         """Say that nothing more will come; closing a closed conversation changes nothing."""
+        self.must_not_be_erased()
         if self.awaited is not None:
             raise CompletionInProgress(self.id)
         if not self.closed:
             self._record(ConversationClosed(reason=reason))
+
+    def erase(self, reason: str = "") -> None:
+        """Give up what was said, for ever; erasing an erased conversation changes nothing."""
+        if self.awaited is not None:
+            raise CompletionInProgress(self.id)
+        if not self.erased:
+            self._record(ConversationErased(reason=reason))
 
     # Questions
 
@@ -219,6 +241,7 @@ class Conversation:
 
     def said_up_to(self, completion_id: UUID) -> Sequence[Message]:
         """The transcript up to and with an answer; raises ``CompletionNotFound`` if that was never given."""
+        self.must_not_be_erased()
         ending = self.ending(completion_id).event
         if isinstance(ending, CompletionReceived):
             for place, message in enumerate(self.messages):
@@ -257,10 +280,14 @@ class Conversation:
                 self.labels = labels
             case ConversationClosed():
                 self.closed = True
+            case ConversationErased():
+                self.closed = self.erased = True
             case AttemptFailed(attempt=number, next_attempt=following):
                 self._failed_attempts, self.attempt = number, following
             case ContextShortened():
                 self.shortened = event
+                if event.summary_conversation_id is not None:
+                    self.summaries = (*self.summaries, event.summary_conversation_id)
             case FeedbackGiven():
                 pass
 
@@ -272,7 +299,13 @@ class Conversation:
         self.awaited = self.attempt = None
         self._completions[completion_id] = Ending(event)
 
+    def must_not_be_erased(self) -> None:
+        """Raise ``ConversationIsErased`` when what was said is gone."""
+        if self.erased:
+            raise ConversationIsErased(self.id)
+
     def _must_be_open(self) -> None:
+        self.must_not_be_erased()
         if self.closed:
             raise ConversationIsClosed(self.id)
 

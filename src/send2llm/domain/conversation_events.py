@@ -207,6 +207,13 @@ class ConversationClosed:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationErased:
+    """What was said in the conversation, by whomever, can be read no more; what it cost, and when, stays."""
+
+    reason: str = ""
+
+
 ConversationEvent = (
     ConversationStarted
     | MessageAdded
@@ -219,4 +226,5 @@ ConversationEvent = (
     | CompletionRefused
     | FeedbackGiven
     | ConversationClosed
+    | ConversationErased
 )

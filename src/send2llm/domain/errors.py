@@ -20,6 +20,8 @@
     ├── Conflict                      the thing exists, but its state forbids the command
     │   ├── ConversationAlreadyStarted
     │   ├── ConversationIsClosed
+    │   ├── ConversationIsErased
+    │   ├── ConversationNotErasable   its texts are stored in plain
     │   ├── CompletionInProgress
     │   ├── CompletionAlreadyEnded
     │   ├── IdempotencyKeyReused
@@ -243,6 +245,30 @@ class ConversationIsClosed(Conflict):
 
     def __init__(self, conversation_id: object) -> None:
         super().__init__(f"The conversation {conversation_id} is closed; start a new one to go on.")
+
+
+class ConversationIsErased(Conflict):
+    """What was said in the conversation was erased, for ever."""
+
+    code = "conversation_erased"
+
+    def __init__(self, conversation_id: object) -> None:
+        super().__init__(
+            f"The conversation {conversation_id} was erased: what was said in it is gone, and nothing can be added."
+        )
+
+
+class ConversationNotErasable(Conflict):
+    """There is no key whose loss would make the texts unreadable: some or all were stored in plain."""
+
+    code = "conversation_not_erasable"
+
+    def __init__(self, conversation_id: object, version: int) -> None:
+        super().__init__(
+            f"The conversation {conversation_id} cannot be erased: its event {version} holds text that was stored "
+            "without encryption, and stored events never change. Set encryption.key_file, so that what is said from "
+            "now on can be."
+        )
 
 
 class CompletionInProgress(Conflict):

@@ -105,6 +105,9 @@ class ForeignPart:
     type: Literal["foreign"] = "foreign"
 
 
+ERASED = ForeignPart("send2llm", MappingProxyType({"type": "erased"}))
+"""Stands where something was said that has been erased."""
+
 ContentPart = (
     TextPart | ToolCallPart | ToolResultPart | ImagePart | RefusalPart | ReasoningPart | EmbeddingPart | ForeignPart
 )

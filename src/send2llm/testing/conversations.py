@@ -7,7 +7,7 @@ from uuid import UUID
 from send2llm.application.context import Context, RecordedEvent
 from send2llm.application.ports import AllowanceHold, Claim, Clock, Identifiers
 from send2llm.domain.conversation import Conversation
-from send2llm.domain.errors import AllowanceIsClosed, StaleConversation, StoreUnavailable
+from send2llm.domain.errors import AllowanceIsClosed, ConversationNotErasable, StaleConversation, StoreUnavailable
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST
 from send2llm.infrastructure.event_store.conversation_appends import ConversationAppends
@@ -87,7 +87,12 @@ class InMemoryConversations:
     ) -> int:
         """Keep its new events and holds, all or nothing; return the last position, 0 when nothing was new."""
         self.store.must_be_available()
-        append = self._appends.make(conversation, context, claim, holds)
+        stream = conversation_stream(conversation.id)
+        plain = self.store.first_in_plain(stream) if conversation.erased else None
+        if plain is not None:
+            raise ConversationNotErasable(conversation.id, plain)
+        key, is_new = self.store.key_for(stream)
+        append = self._appends.make(conversation, context, claim, holds, key=key, key_is_new=is_new)
         if append is None:
             return 0
         try:

@@ -16,14 +16,17 @@ from send2llm.domain.completion import Answer, Parameters, Usage
 from send2llm.domain.conversation_events import (
     CompletionReceived,
     CompletionRequested,
+    ConversationErased,
     ConversationEvent,
     MessageAdded,
 )
 from send2llm.domain.message import Message, TextPart
 from send2llm.domain.routing import Candidate, Decision
+from send2llm.infrastructure.event_store.append import Append, StreamKey
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
 from send2llm.infrastructure.event_store.streams import conversation_stream
+from send2llm.infrastructure.event_store.text_keys import TextKey, TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
 
@@ -33,11 +36,14 @@ SOME_USAGE = Usage(input_tokens=12, output_tokens=7)
 class EventWriter:
     """Stores events by the real recorder, from as many threads as there are writers.
 
-    ``write`` prepares and stores; ``prepare`` and ``store`` do it in two steps, for who measures the second.
+    ``write`` prepares and stores; ``prepare`` and ``store`` do it in two steps, for who measures the second. Texts are
+    encrypted if there are ``keys``.
     """
 
-    def __init__(self, database: ConnectionInfo) -> None:
-        self.codec = EventCodec(EventRegistry.default())
+    def __init__(self, database: ConnectionInfo, keys: TextKeys | None = None) -> None:
+        self.codec = EventCodec(EventRegistry.default(), keys)
+        self._keys: dict[str, TextKey] = {}
+        self._key_changes: dict[str, StreamKey] = {}
         self._datastore = PostgresDatastore(
             database.dbname,
             database.host,
@@ -67,8 +73,11 @@ class EventWriter:
         at: datetime | None = None,
     ) -> list[StoredEvent]:
         """The rows for the next events of a conversation."""
-        rows = []
+        stream, rows = conversation_stream(conversation_id), []
+        key = self._key_of(stream)
         for event in events:
+            if isinstance(event, ConversationErased):
+                self._key_changes[stream] = StreamKey(stream, None)
             self._versions[conversation_id] += 1
             metadata = Metadata(
                 event_id=uuid4(),
@@ -78,16 +87,23 @@ class EventWriter:
                 actor="tester",
                 tenant=tenant,
             )
-            rows.append(
-                self.codec.encode(
-                    conversation_stream(conversation_id), self._versions[conversation_id], event, metadata
-                )
-            )
+            rows.append(self.codec.encode(stream, self._versions[conversation_id], event, metadata, key))
         return rows
 
     def store(self, rows: Sequence[StoredEvent]) -> Sequence[int]:
         """Store rows in one transaction."""
+        changes = (self._key_changes.pop(stream, None) for stream in {str(row.originator_id) for row in rows})
+        if keys := [change for change in changes if change is not None]:
+            return self._recorder.submit(Append(rows, keys=keys)).result()
         return self._recorder.insert_events(rows)
+
+    def _key_of(self, stream: str) -> TextKey | None:
+        if self.codec.keys is None:
+            return None
+        if stream not in self._keys:
+            key = self._keys[stream] = self.codec.keys.new(stream)
+            self._key_changes[stream] = StreamKey(stream, key.wrapped)
+        return self._keys[stream]
 
     def close(self) -> None:
         self._recorder.close()

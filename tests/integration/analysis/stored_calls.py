@@ -14,10 +14,13 @@ from send2llm.domain.conversation_events import (
     ConversationStarted,
 )
 from send2llm.domain.routing import Attempt
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.log_seals.sealer import LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.testing.event_writer import EventWriter, received, requested, said
+
+KEYS = TextKeys([bytes(32)])
 
 EVENING = datetime(2026, 11, 26, 23, 59, tzinfo=UTC)
 

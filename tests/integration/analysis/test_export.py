@@ -6,14 +6,14 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from stored_calls import Asking, seal_all
+from stored_calls import KEYS, Asking, seal_all
 
-from send2llm.domain.conversation_events import ConversationStarted, MessageAdded
+from send2llm.domain.conversation_events import ConversationErased, ConversationStarted, MessageAdded
 from send2llm.domain.errors import ConfigurationError
 from send2llm.domain.message import Message, TextPart
 from send2llm.infrastructure.analysis import parts, schemas
@@ -31,6 +31,7 @@ import os, signal, sys
 from pathlib import Path
 from send2llm.infrastructure.analysis.export import Export
 from send2llm.infrastructure.analysis.stored_log import StoredLog
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.postgres import ConnectionInfo
 
 left = int(sys.argv[3])
@@ -42,7 +43,7 @@ def hook(name, _):
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-log = StoredLog(ConnectionInfo.parse(sys.argv[1]))
+log = StoredLog(ConnectionInfo.parse(sys.argv[1]), TextKeys([bytes(32)]))
 sys.addaudithook(hook)
 Export(Path(sys.argv[2]), log, batch_events=1).run()
 log.close()
@@ -50,7 +51,7 @@ log.close()
 
 
 def export(folder: Path, database: ConnectionInfo, batch_events: int = 50_000) -> None:
-    log = StoredLog(database)
+    log = StoredLog(database, KEYS)
     Export(folder, log, batch_events=batch_events).run()
     log.close()
 
@@ -223,3 +224,39 @@ def test_a_folder_with_something_else_is_refused(
     with pytest.raises(ConfigurationError, match="another log"):
         export(tmp_path / "export", other)
     postgres_server.drop(other)
+
+
+def test_texts_that_are_encrypted_leave_the_store_with_nobody(
+    migrated: ConnectionInfo, writer: EventWriter, ask: Asking, tmp_path: Path
+) -> None:
+    ask("a secret")
+    export(tmp_path, migrated)
+    told = "".join(f"{row.data}{row.state!r}" for row in ExportedLog(tmp_path).rows())
+    assert ("a secret" in told) == (writer.codec.keys is None)
+
+
+def test_what_was_said_in_erased_conversations_is_not_known(migrated: ConnectionInfo, tmp_path: Path) -> None:
+    with EventWriter(migrated, KEYS) as writer:
+        calls = []
+        for _ in range(2):
+            conversation, call = uuid4(), uuid4()
+            calls.append(str(call))
+            writer.write(conversation, said("the same question"), requested(call), received(call))
+            writer.write(conversation, ConversationErased())
+    export(tmp_path, migrated)
+    rows = calls_in(tmp_path)
+    assert rows.keys() == set(calls)
+    for row in rows.values():
+        assert (row["input_characters"], row["output_characters"], row["request_digest"]) == (None, None, None)
+        assert (row["messages"], row["input_tokens"], row["cost_usd"]) == (1, 12, Decimal("0.000123"))
+    assert exported(tmp_path) == stored(migrated)
+
+
+def test_without_the_master_key_all_but_the_texts_is_exported(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path
+) -> None:
+    call = str(ask("a secret"))
+    log = StoredLog(migrated, None)
+    Export(tmp_path, log).run()
+    log.close()
+    assert calls_in(tmp_path)[call]["input_tokens"] == 12

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,11 +15,19 @@ from send2llm.application.context import Context
 from send2llm.application.ports import Conversations
 from send2llm.application.time_travel import ConversationLog
 from send2llm.domain.conversation import Conversation
-from send2llm.domain.errors import ConversationNotFound, StaleConversation
+from send2llm.domain.conversation_events import ConversationErased
+from send2llm.domain.errors import (
+    ConversationIsErased,
+    ConversationNotErasable,
+    ConversationNotFound,
+    StaleConversation,
+)
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
+from send2llm.domain.message import ERASED
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
 from send2llm.infrastructure.event_store.event_log import EventLog
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.testing.clock import START, FakeClock, SequentialIdentifiers
 from send2llm.testing.conversation_stories import (
@@ -30,6 +40,7 @@ from send2llm.testing.conversation_stories import (
     user,
 )
 from send2llm.testing.conversations import InMemoryConversations
+from send2llm.testing.event_store import InMemoryEventStore
 
 CONTEXT = Context(correlation_id=UUID(int=1), causation_id=UUID(int=2), actor="ann", tenant="acme", trace_id="t")
 
@@ -42,26 +53,33 @@ class Store:
     log: ConversationLog
     another: Conversations
     """The same store, as another process sees it."""
+    encrypts: bool
 
 
 @asynccontextmanager
-async def in_memory(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    conversations = InMemoryConversations()
-    yield Store(conversations, conversations, conversations)
+async def in_memory(request: pytest.FixtureRequest, keys: TextKeys | None = None) -> AsyncIterator[Store]:
+    conversations = InMemoryConversations(store=InMemoryEventStore(keys=keys))
+    yield Store(conversations, conversations, conversations, encrypts=keys is not None)
 
 
 @asynccontextmanager
-async def postgresql(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def postgresql(request: pytest.FixtureRequest, keys: TextKeys | None = None) -> AsyncIterator[Store]:
     make_recorder, database = request.getfixturevalue("make_recorder"), request.getfixturevalue("database")
-    codec, clock, identifiers = EventCodec(EventRegistry.default()), FakeClock(), SequentialIdentifiers(0xE000)
+    codec, clock, identifiers = EventCodec(EventRegistry.default(), keys), FakeClock(), SequentialIdentifiers(0xE000)
     async with AsyncConnectionPool(database.dsn, kwargs={"autocommit": True}, open=False) as pool:
         one, other = (EventSourcedConversations(make_recorder(), pool, codec, clock, identifiers) for _ in range(2))
-        yield Store(one, EventLog(pool, codec), other)
+        yield Store(one, EventLog(pool, codec), other, encrypts=keys is not None)
 
 
 @pytest.fixture(params=[in_memory, postgresql], ids=lambda param: param.__name__)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with request.param(request) as store:
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=["encrypted", "in plain"])
+async def store(request: pytest.FixtureRequest, kind: Any) -> AsyncIterator[Store]:
+    keys = TextKeys.generate() if request.param == "encrypted" else None
+    async with kind(request, keys) as store:
         yield store
 
 
@@ -263,6 +281,77 @@ class TestFinding:
         conversation.receive_completion(answered("Yes"))
         await store.conversations.save(conversation, CONTEXT)
         assert await store.conversations.find([conversation.digest], "acme") == conversation.id
+
+
+class TestErasing:
+    @pytest.fixture
+    async def store(self, request: pytest.FixtureRequest, kind: Any) -> AsyncIterator[Store]:
+        async with kind(request, TextKeys.generate()) as store:
+            yield store
+
+    async def erased(self, store: Store) -> Conversation:
+        conversation = await one_turn(store)
+        conversation.give_feedback(completion(), Decimal(1), "so kind")
+        conversation.erase("asked for")
+        await store.conversations.save(conversation, CONTEXT)
+        return conversation
+
+    async def test_nobody_reads_what_was_said(self, store):
+        erased = await self.erased(store)
+        for conversations in (store.conversations, store.another):
+            loaded = await conversations.load(erased.id, fresh=True)
+            assert (loaded.erased, loaded.closed) == (True, True)
+            assert [message.parts for message in loaded.messages] == [(ERASED,), (ERASED,)]
+            assert [message.role for message in loaded.messages] == ["user", "assistant"]
+        events = await store.log.events_of(erased.id)
+        told = repr([recorded.event for recorded in events])
+        assert not any(word in told for word in ("'Hi'", "Hello", "so kind"))
+        assert events[-1].event == ConversationErased(reason="asked for")
+
+    async def test_the_books_stay(self, store):
+        before = await one_turn(store)
+        kept = before.ending(completion()).event
+        before.erase()
+        await store.conversations.save(before, CONTEXT)
+        after = (await store.another.load(before.id)).ending(completion()).event
+        assert replace(after, answers=()) == replace(kept, answers=())
+        assert [answer.finish_reason for answer in after.answers] == [answer.finish_reason for answer in kept.answers]
+
+    async def test_it_is_not_found_by_what_was_said(self, store):
+        erased = await self.erased(store)
+        assert await store.another.find([erased.digest], "acme") is None
+
+    async def test_who_has_not_heard_of_it_can_add_nothing(self, store):
+        conversation = await one_turn(store)
+        elsewhere = await store.another.load(conversation.id)
+        conversation.erase()
+        await store.conversations.save(conversation, CONTEXT)
+        elsewhere.add_messages([user("More")])
+        with pytest.raises(StaleConversation):
+            await store.another.save(elsewhere, CONTEXT)
+        with pytest.raises(ConversationIsErased):
+            (await store.another.load(conversation.id)).add_messages([user("More")])
+
+    async def test_others_keep_their_texts(self, store):
+        other = await one_turn(store, text="Stays")
+        await self.erased(store)
+        assert (await store.another.load(other.id)).messages[-1].text == "Stays"
+
+    async def test_what_was_said_in_plain_stays_and_so_says_the_error(self, kind, request):
+        async with kind(request) as store:
+            conversation = await one_turn(store)
+            conversation.erase()
+            with pytest.raises(ConversationNotErasable, match="event 2 holds text"):
+                await store.conversations.save(conversation, CONTEXT)
+            assert not (await store.another.load(conversation.id, fresh=True)).erased
+
+    async def test_what_says_nothing_can_be_erased_without_a_key(self, kind, request):
+        async with kind(request) as store:
+            conversation = Conversation.start(uuid4())
+            await store.conversations.save(conversation, CONTEXT)
+            conversation.erase()
+            await store.conversations.save(conversation, CONTEXT)
+            assert (await store.another.load(conversation.id)).erased
 
 
 class TestIdempotencyKeys:

@@ -1,7 +1,6 @@
 """The real service in this process, behind a real HTTP server, before a fake provider on the wire."""
 
 import asyncio
-import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,7 +13,7 @@ import psycopg
 import uvicorn
 from openai import AsyncOpenAI
 
-from send2llm.bootstrap import build_projector, build_service
+from send2llm.bootstrap import build_projector, build_service, event_codec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.interfaces.http.app import create_app
 from send2llm.settings import ProviderSettings, RetrySettings, Settings
@@ -66,17 +65,16 @@ class Gateway:
         return identifier
 
     async def events(self, topic: str | None = None) -> list[StoredEvent]:
-        """What the event table holds, past all code of the service."""
+        """What the event table holds, past nearly all code of the service: texts are decrypted."""
+        codec = event_codec(self.settings)
         async with await psycopg.AsyncConnection.connect(database_of(self.settings).dsn) as connection:
             rows = await connection.execute(
-                "SELECT originator_id, originator_version, topic, convert_from(state, 'UTF8') FROM stored_events"
+                "SELECT originator_id, originator_version, topic, state, wrapped"
+                " FROM stored_events LEFT JOIN conversation_keys USING (originator_id)"
                 " WHERE notification_id > %s ORDER BY notification_id",
                 [self.since],
             )
-            found = []
-            async for stream, version, name, state in rows:
-                read = json.loads(state)
-                found.append(StoredEvent(stream, version, name, read["meta"], read["data"]))
+            found = [StoredEvent(*row[:3], *codec.read_plain(*row)) async for row in rows]
         return [one for one in found if topic in (None, one.topic)]
 
     async def topics(self) -> list[str]:
@@ -133,6 +131,7 @@ def settings_for(database: ConnectionInfo, base_url: str, **changes: Any) -> Set
         "database_url": database.dsn,
         "providers": {"fake": ProviderSettings(base_url=base_url, api_key=PROVIDER_KEY, models=(MODEL,))},
         "retries": OVER_SOON,
+        "encryption": {"key": "07" * 32},
     }
     return Settings(**(usual | changes))
 

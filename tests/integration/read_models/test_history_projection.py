@@ -1,6 +1,6 @@
 """The history, folded by the runner: the same whatever way it came about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from uuid import uuid4
 
@@ -11,9 +11,11 @@ from psycopg.rows import TupleRow
 from send2llm.domain.conversation_events import (
     CompletionInterrupted,
     ConversationClosed,
+    ConversationErased,
     ConversationStarted,
     FeedbackGiven,
 )
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.projector import Projector
@@ -31,10 +33,18 @@ def test_it_folds_every_event_of_a_conversation() -> None:
     assert set(HistoryProjection.topics) == conversations
 
 
+@pytest.fixture
+def writer(migrated: ConnectionInfo) -> Iterator[EventWriter]:
+    with EventWriter(migrated, TextKeys.generate()) as writer:
+        yield writer
+
+
 @pytest.mark.parametrize("page_size", [1, 13, 1000])
 def test_a_rebuild_from_zero_equals_what_grew_live(
     migrated: ConnectionInfo, writer: EventWriter, page_size: int
 ) -> None:
+    """Also of what was erased, which the one has seen and the other has not."""
+
     def run(size: int, work: Callable[[], None] = lambda: None) -> None:
         timing = Timing(page_size=size, poll=0.05, linger=0.0)
         with (
@@ -47,6 +57,10 @@ def test_a_rebuild_from_zero_equals_what_grew_live(
     run(1000, lambda: _live(writer, Random(page_size)))
     grown = _dump(migrated)
     assert all(grown.values())
+    told = str(grown["history_v1_messages"] + grown["history_v1_feedback"])
+    assert "erased" in told
+    assert "question" in told
+    assert "thanks" not in told
     with psycopg.connect(migrated.dsn) as connection:
         for table in TABLES:
             connection.execute(f"TRUNCATE {table}".encode())
@@ -76,6 +90,9 @@ def _live(writer: EventWriter, random: Random) -> None:
             writer.write(conversation_id, received(completion_id))
             writer.write(conversation_id, FeedbackGiven(completion_id=completion_id, score=1))
     writer.write(conversations[0], ConversationClosed())
+    for conversation_id in conversations[:3]:
+        writer.write(conversation_id, FeedbackGiven(completion_id=None, score=1, comment="thanks"))
+        writer.write(conversation_id, ConversationErased(reason="asked for"))
 
 
 def _caught_up(onlooker: psycopg.Connection[TupleRow]) -> bool:

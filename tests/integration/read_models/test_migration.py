@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, inspect
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.migration import METADATA, VERSION_TABLE, current, migrate, pending
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006"]
 
 
 def test_from_nothing_to_the_present(database: ConnectionInfo) -> None:

@@ -25,6 +25,7 @@ from send2llm.domain.conversation_events import (
     CompletionRequested,
     ContextShortened,
     ConversationClosed,
+    ConversationErased,
     ConversationStarted,
     FeedbackGiven,
     MessageAdded,
@@ -44,6 +45,8 @@ from send2llm.domain.prompt_template_events import TemplateUse
 from send2llm.domain.routing import Attempt, Candidate, Decision, PaidBy, PassedOver
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.text_keys import TextKeys
+from send2llm.infrastructure.event_store.texts import TEXTS
 from send2llm.infrastructure.event_store.topics import EventRegistry
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -254,6 +257,7 @@ EXAMPLES = {
         FeedbackGiven(completion_id=None, score=Decimal(1)),
     ],
     "conversation.closed": [ConversationClosed(reason="solved"), ConversationClosed()],
+    "conversation.erased": [ConversationErased(reason="asked for on 2026-11-27"), ConversationErased()],
     "idempotency.key_claimed": [
         IdempotencyKeyClaimed(
             conversation_id=UUID("0192e4a0-0000-7000-8000-0000000000a1"),
@@ -285,5 +289,27 @@ def write_missing() -> None:
             file.write_text(content + "\n")
 
 
+def write_encrypted() -> None:
+    """Write the golden file of encrypted events, if it does not exist yet."""
+    file = GOLDEN / "encrypted" / "conversation.json"
+    if file.exists():
+        return
+    master = bytes(range(32))
+    keys = TextKeys([master])
+    key = keys.new("stream")
+    codec = EventCodec(EventRegistry.default(), keys)
+    stored = {
+        topic: [
+            orjson.loads(codec.encode("stream", number, event, BARE_METADATA, key).state)
+            for number, event in enumerate(EXAMPLES[topic], 1)
+        ]
+        for topic in TEXTS
+    }
+    content = {"master_key": master.hex(), "stream": "stream", "wrapped": key.wrapped.hex(), "states": stored}
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
 if __name__ == "__main__":
     write_missing()
+    write_encrypted()

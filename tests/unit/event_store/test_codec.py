@@ -109,31 +109,32 @@ class TestReadingWhatDoesNotFit:
 
     def test_an_unknown_topic(self):
         with pytest.raises(UnknownTopic, match=r"'ticket\.opened'.*EventRegistry\.register"):
-            CODEC.decode_event("ticket.opened", self.stored("ticket.opened", {}))
+            CODEC.decode_event("stream", 1, "ticket.opened", self.stored("ticket.opened", {}))
 
     @pytest.mark.parametrize("version", [2, 99, 0])
     def test_another_schema_version(self, version):
         with pytest.raises(UnknownSchemaVersion, match=rf"'conversation\.closed'.*version {version}.*Upgrade"):
-            CODEC.decode_event("conversation.closed", self.stored("conversation.closed", {}, version))
+            CODEC.decode_event("stream", 1, "conversation.closed", self.stored("conversation.closed", {}, version))
 
     def test_missing_fields(self):
         with pytest.raises(UnreadableEvent, match=r"conversation\.message_added.*upcast"):
-            CODEC.decode_event("conversation.message_added", self.stored("conversation.message_added", {}))
+            CODEC.decode_event("stream", 1, "conversation.message_added", self.stored("conversation.message_added", {}))
 
     @pytest.mark.parametrize("state", [b"", b"{", b"\xff", b"[]", b"{}", b'{"meta": {}, "data": {}}'])
     def test_no_state_of_ours(self, state):
         with pytest.raises(UnreadableEvent, match=r"conversation\.closed"):
-            CODEC.decode_event("conversation.closed", state)
+            CODEC.decode_event("stream", 1, "conversation.closed", state)
 
     def test_errors_do_not_tell_what_was_said(self):
-        data = {"completion_id": SECRET, "score": SECRET}
+        topic, data = "conversation.feedback_given", {"completion_id": SECRET, "score": SECRET}
         with pytest.raises(UnreadableEvent) as refusal:
-            CODEC.decode_event("conversation.feedback_given", self.stored("conversation.feedback_given", data))
+            CODEC.decode_event("stream", 1, topic, self.stored(topic, data))
         assert SECRET not in str(refusal.value)
         assert refusal.value.__cause__ is None
 
     def test_fields_that_came_later_are_passed_over(self):
-        event = CODEC.decode_event("conversation.closed", self.stored("conversation.closed", {"mood": "good"}))
+        topic = "conversation.closed"
+        event = CODEC.decode_event("stream", 1, topic, self.stored(topic, {"mood": "good"}))
         assert event == EXAMPLES["conversation.closed"][1]
 
 
@@ -242,7 +243,7 @@ class TestUpcasts:
         registry = self.registry()
         registry.register("person.renamed", Renamed, version=3)
         state = orjson.dumps({"meta": {"schema_version": version}, "data": data})
-        assert EventCodec(registry).decode_event("person.renamed", state) == Renamed("Ada", "Lovelace")
+        assert EventCodec(registry).decode_event("stream", 1, "person.renamed", state) == Renamed("Ada", "Lovelace")
 
     def test_must_have_no_gaps(self):
         with pytest.raises(ValueError, match=r"version 4.*\[3\]"):

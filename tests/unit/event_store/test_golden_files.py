@@ -62,4 +62,4 @@ def test_every_golden_file_can_be_read(file):
     event_class = REGISTRY.of_topic(topic).event_class
     for state in json.loads(file.read_text()):
         assert state["meta"]["schema_version"] == version
-        assert isinstance(CODEC.decode_event(topic, orjson.dumps(state)), event_class)
+        assert isinstance(CODEC.decode_event("stream", 1, topic, orjson.dumps(state)), event_class)

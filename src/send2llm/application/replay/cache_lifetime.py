@@ -63,11 +63,11 @@ def replay_cache(calls: Iterable[Call], seconds: float, by: Sequence[str]) -> Re
             line[0] += 1
             line[2] += call.cost_usd or 0
             request = (call.tenant, call.digest)
-            if cache.has(request, call.requested_at):
+            if call.digest and cache.has(request, call.requested_at):
                 line[1] += 1
                 line[3] += call.cost_usd or 0
                 line[4] += call.cost_usd is None
-            elif call.status == "received":
+            elif call.digest and call.status == "received":
                 cache.answer(request, call.ended_at)
     return summed(
         f"The same calls with a cache of {seconds:g} seconds",
@@ -80,6 +80,7 @@ def replay_cache(calls: Iterable[Call], seconds: float, by: Sequence[str]) -> Re
             "It begins within the lifetime after that answer was there, and does not lengthen it.",
             "Answers are kept whatever the temperature is; who wants another answer each time loses that.",
             "Repeats while the first call was still running count as calls.",
+            "What was asked in conversations that are erased is not known: they have no hits.",
             "unknown_then: hits whose price is not known; they are not in saved_usd.",
         ),
     )

@@ -10,7 +10,13 @@ import orjson
 from send2llm.domain.log_seals import RawEvent
 from send2llm.domain.money import round_up
 from send2llm.infrastructure.analysis.stored_states import moment
-from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, Transcripts, characters_of
+from send2llm.infrastructure.analysis.transcripts import (
+    MESSAGE_ADDED,
+    Transcript,
+    Transcripts,
+    characters_of,
+    is_erased,
+)
 from send2llm.infrastructure.event_store.topics import EventRegistry, UnknownSchemaVersion
 
 Row = dict[str, Any]
@@ -101,12 +107,9 @@ class CallRows:
             "hold_usd": data.get("hold_usd"),
             "price_version": data.get("price_version"),
             "messages": transcript.messages,
-            "input_characters": transcript.characters,
-            "request_digest": _digest(data["requested_model"], parameters, transcript.digest),
+            **({} if transcript.erased else _asked(data, transcript)),
             "max_output_tokens": min(parameters.get("max_output_tokens") or 0, LARGEST) or None,
             "choices": parameters.get("choices", 1),
-            "tools": len(parameters.get("tools", ())),
-            "response_format": (parameters.get("response_format") or {}).get("type"),
             "embedding": parameters.get("embedding") is not None,
             **{name: parameters.get(name) for name in _TAKEN},
         }
@@ -155,9 +158,25 @@ class CallRows:
             "price_version": data.get("price_version") or begun["price_version"],
             "finish_reason": answers[0]["finish_reason"] if answers else None,
             "response_model": data.get("response_model"),
-            "output_characters": sum(characters_of(answer["message"]) for answer in answers)
-            or len(data.get("partial_text", "")),
+            "output_characters": _output_characters(answers, data.get("partial_text", "")),
         }
+
+
+def _asked(data: Any, transcript: Transcript) -> Row:
+    """What cannot be known of a call once it was erased."""
+    parameters = data["parameters"]
+    return {
+        "input_characters": transcript.characters,
+        "request_digest": _digest(data["requested_model"], parameters, transcript.digest),
+        "tools": len(parameters.get("tools", ())),
+        "response_format": (parameters.get("response_format") or {}).get("type"),
+    }
+
+
+def _output_characters(answers: Any, partial_text: str) -> int | None:
+    if any(is_erased(answer["message"]) for answer in answers):
+        return None
+    return sum(characters_of(answer["message"]) for answer in answers) or len(partial_text)
 
 
 def _refused(event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row:

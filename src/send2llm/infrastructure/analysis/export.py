@@ -22,7 +22,7 @@ from send2llm.infrastructure.analysis import parts, schemas
 from send2llm.infrastructure.analysis.call_rows import CallRows, Row
 from send2llm.infrastructure.analysis.manifest import Manifest
 from send2llm.infrastructure.analysis.stored_log import StoredLog
-from send2llm.infrastructure.analysis.stored_states import EventRow, event_row, parsed
+from send2llm.infrastructure.analysis.stored_states import EventRow, event_row, parsed, reveal
 from send2llm.infrastructure.analysis.transcripts import Transcripts
 from send2llm.infrastructure.postgres.file_lock import FileLock
 
@@ -87,12 +87,16 @@ class Export:
         return self._seal(manifest)
 
     def _take(self, page: Sequence[RawEvent], calls: CallRows, manifest: Manifest) -> None:
+        keys = self._log.keys_of(page)
         for event in page:
             state = parsed(event)
             if self._with_events:
                 self._rows.append(event_row(event, state))
             self._bytes += len(event.state)
-            call = calls.apply(event, *state) if state else None
+            if state is None:
+                continue
+            reveal(event, state, keys.get(event.stream))
+            call = calls.apply(event, state.meta, state.data)
             if call is not None:
                 completion = call["completion"]
                 if completion in manifest.row_parts:

@@ -1,22 +1,28 @@
 """The event table as an export reads it: pages of raw events, and streams."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from send2llm.domain.errors import StoreUnavailable
 from send2llm.domain.log_seals import RawEvent, Seal
+from send2llm.infrastructure.analysis.stored_states import parsed, reveal
+from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, RECEIVED
+from send2llm.infrastructure.event_store.text_keys import TextKey, TextKeys
 from send2llm.infrastructure.log_seals.raw_events import PAGE, raw_events_after
 from send2llm.infrastructure.log_seals.tables import seals_after
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 
 _STREAM = text(
-    "SELECT topic, state FROM stored_events WHERE originator_id = :stream AND originator_version <= :version"
-    " ORDER BY originator_version"
+    "SELECT notification_id, originator_id, originator_version, topic, state, wrapped FROM stored_events"
+    " LEFT JOIN conversation_keys USING (originator_id)"
+    " WHERE originator_id = :stream AND originator_version <= :version ORDER BY originator_version"
 )
+_KEYS = text("SELECT originator_id, wrapped FROM conversation_keys WHERE originator_id = ANY (:streams)")
 _HEAD = text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
 
 
@@ -26,7 +32,8 @@ class StoredLog:
     Raises ``StoreUnavailable`` when the database cannot be reached or has no tables yet.
     """
 
-    def __init__(self, database: ConnectionInfo) -> None:
+    def __init__(self, database: ConnectionInfo, keys: TextKeys | None) -> None:
+        self._keys = keys
         engine: Engine = create_engine(
             database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True, isolation_level="AUTOCOMMIT"
         )
@@ -62,10 +69,24 @@ class StoredLog:
             page if not page or page[-1].position <= self.head else [one for one in page if one.position <= self.head]
         )
 
-    def stream(self, stream: str, version: int) -> Iterator[tuple[str, bytes]]:
-        """Topic and state of a stream's events up to a version."""
-        for topic, state in self._connection.execute(_STREAM, {"stream": stream, "version": version}):
-            yield topic, bytes(state)
+    def keys_of(self, page: Sequence[RawEvent]) -> Mapping[str, TextKey]:
+        """The keys of the streams in a page that have one; none where no master key could open them."""
+        if self._keys is None:
+            return {}
+        found = self._connection.execute(_KEYS, {"streams": list({event.stream for event in page})})
+        return {stream: self._keys.open(stream, bytes(wrapped)) for stream, wrapped in found}
+
+    def stream(self, stream: str, version: int) -> Iterator[tuple[str, Any]]:
+        """Topic and data of a stream's events up to a version; no data where nothing is said."""
+        for row in self._connection.execute(_STREAM, {"stream": stream, "version": version}):
+            position, _, at, topic, stored, wrapped = row
+            event = RawEvent(position, stream, at, topic, bytes(stored))
+            if event.topic in (MESSAGE_ADDED, RECEIVED) and (state := parsed(event)) is not None:
+                key = None if wrapped is None or self._keys is None else self._keys.open(stream, bytes(wrapped))
+                reveal(event, state, key)
+                yield event.topic, state.data
+            else:
+                yield event.topic, None
 
     def seals(self, number: int, position: int) -> list[Seal]:
         """The seals after a number of what lies up to a position."""

@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from send2llm.domain.log_seals import RawEvent
+from send2llm.infrastructure.event_store.text_keys import TextKey
+from send2llm.infrastructure.event_store.texts import TEXTS, put_erased, put_texts
 
 
 class EventRow(NamedTuple):
     """A row of the exported events. All but the first five and ``state`` are ``None`` where the state is unreadable.
 
-    ``data`` is what happened as JSON text, in the words of ``schema_version``; ``state`` the very bytes that are
-    stored, which seals are about.
+    ``data`` is what happened as JSON text, in the words of ``schema_version``, without texts that are encrypted;
+    ``state`` the very bytes that are stored, which seals are about.
     """
 
     position: int
@@ -31,20 +33,38 @@ class EventRow(NamedTuple):
     data: str | None = None
 
 
-def parsed(event: RawEvent) -> tuple[dict[str, Any], Any] | None:
-    """Metadata and data of an event; ``None`` when its state was not written by Send2LLM."""
+class State(NamedTuple):
+    """What a state says: metadata, data, and the texts that belong into the data, as they were encrypted."""
+
+    meta: dict[str, Any]
+    data: Any
+    texts: str | None
+
+
+def parsed(event: RawEvent) -> State | None:
+    """The state of an event; ``None`` when it was not written by Send2LLM."""
     try:
         loaded = orjson.loads(event.state)
-        return loaded["meta"], loaded["data"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return State(loaded["meta"], loaded["data"], loaded.get("texts"))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return None
 
 
-def event_row(event: RawEvent, state: tuple[dict[str, Any], Any] | None) -> EventRow:
-    """The row of an event whose state was ``parsed``."""
+def reveal(event: RawEvent, state: State, key: TextKey | None) -> None:
+    """Put the texts into the data, or what stands there when they are erased; raises ``UnreadableText``."""
+    if state.texts is None:
+        return
+    if key is None:
+        put_erased(state.data, TEXTS.get(event.topic, {}))
+    else:
+        put_texts(state.data, orjson.loads(key.decrypt(state.texts, event.version)))
+
+
+def event_row(event: RawEvent, state: State | None) -> EventRow:
+    """The row of an event whose state was ``parsed``, and not yet revealed."""
     if state is None:
         return EventRow(*event)
-    meta, data = state
+    meta, data, _ = state
     try:
         return EventRow(
             *event,

@@ -5,17 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from send2llm.domain.message import Message, TextPart, transcript_digest
+from send2llm.domain.message import ERASED, Message, TextPart, transcript_digest
 from send2llm.infrastructure.event_store import text_escape
 from send2llm.infrastructure.event_store.topics import EventRegistry
 
 MOST_REMEMBERED = 50_000
 """Conversations, about 400 bytes each. One that comes back later is read again from its beginning."""
 
-ReadStream = Callable[[str, int], Iterable[tuple[str, bytes]]]
-"""Topic and state of a stream's events up to a version."""
+ReadStream = Callable[[str, int], Iterable[tuple[str, Any]]]
+"""Topic and data of a stream's events up to a version; data only where something is said."""
 
 MESSAGE_ADDED, RECEIVED = "conversation.message_added", "conversation.completion_received"
 
@@ -28,6 +26,8 @@ class Transcript:
     digest: bytes = b""
     messages: int = 0
     characters: int = 0
+    erased: bool = False
+    """What was said is not known any more: the digest and the characters mean nothing."""
 
 
 class Transcripts:
@@ -54,9 +54,8 @@ class Transcripts:
         known = self._known.get(stream)
         if known is None or known.version != version:
             known = self._begin(stream)
-            for topic, state in self._read_stream(stream, version):
-                wanted = topic in (MESSAGE_ADDED, RECEIVED)
-                self._go_on(known, topic, orjson.loads(state)["data"] if wanted else None)
+            for topic, data in self._read_stream(stream, version):
+                self._go_on(known, topic, data)
         self._known.move_to_end(stream)
         return known
 
@@ -77,6 +76,7 @@ class Transcripts:
         known.digest = transcript_digest(known.digest, self._message(said))
         known.messages += 1
         known.characters += characters_of(said)
+        known.erased = known.erased or is_erased(said)
 
     def _message(self, said: Any) -> Message:
         """Plain text, which nearly everything is, without the detour over the converter."""
@@ -91,6 +91,11 @@ class Transcripts:
 def characters_of(message: Any) -> int:
     """The characters of all text in a stored message: what was said, thought, called and given back."""
     return sum(len(part.get(_TEXT.get(part["type"], ""), "")) for part in message["parts"])
+
+
+def is_erased(message: Any) -> bool:
+    """Whether what was said in a stored message is gone."""
+    return any(part["type"] == "foreign" and part["format"] == ERASED.format for part in message["parts"])
 
 
 def _unescaped(text: str) -> str:

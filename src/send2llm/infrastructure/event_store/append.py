@@ -1,4 +1,4 @@
-"""What is handed to the event store: events, and the heads of the transcripts that they end."""
+"""What is handed to the event store: events, the heads of the transcripts that they end, and keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +21,18 @@ class TranscriptHead:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamKey:
+    """The key under which texts of a stream are encrypted, as it is stored; None destroys it."""
+
+    originator_id: str
+    wrapped: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """Events, of one stream or several, that are stored all together or not at all.
 
-    ``heads`` are written in the same transaction as the events.
+    ``heads`` and ``keys`` are written in the same transaction as the events.
 
     When the events meet rows with the very same versions, topics and state, they count as stored by an
     earlier try of this append. So the state of an event must be unlike any other's; the event id in its
@@ -36,6 +44,7 @@ class Append:
 
     events: Sequence[StoredEvent]
     heads: Sequence[TranscriptHead] = ()
+    keys: Sequence[StreamKey] = ()
 
     def __post_init__(self) -> None:
         numbered = any(event.originator_version != BEHIND_THE_LAST for event in self.events)

@@ -1,6 +1,6 @@
 """The database function that stores one batch of appends, and how it is called.
 
-One round trip does everything: the lock, the check for conflicts, the insert, the heads, the notification.
+One round trip does everything: the lock, the check for conflicts, the insert, the heads, the keys, the notification.
 It is not the function of the ``eventsourcing`` library, which takes no lock and so lets readers lose events.
 
 The lock is EXCLUSIVE, as the library's own: it lets readers through and lets one writer at a time take
@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from send2llm.infrastructure.event_store import binary_arrays
 from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, CLOSING_TOPIC, Append
 
-FUNCTION_NAME = "append_events_v1"
+FUNCTION_NAME = "append_events_v2"
 """The number goes up when parameters or result change, so that old and new services can run side by side."""
 
 PARAMETER_TYPES = (
@@ -36,18 +36,24 @@ PARAMETER_TYPES = (
     binary_arrays.TEXT_ARRAY,
     binary_arrays.BYTEA_ARRAY,
     binary_arrays.INTEGER_ARRAY,
+    binary_arrays.TEXT_ARRAY,
+    binary_arrays.BYTEA_ARRAY,
+    binary_arrays.INTEGER_ARRAY,
 )
 
 STORED = 0
 ALREADY_STORED = -1
 
-_SIGNATURE = "text[], bigint[], text[], bytea[], integer[], integer, text[], bytea[], integer[]"
+_SIGNATURE = (
+    "text[], bigint[], text[], bytea[], integer[], integer, text[], bytea[], integer[], text[], bytea[], integer[]"
+)
 
 _CREATE = """
 CREATE OR REPLACE FUNCTION {function}(
     originator_ids text[], originator_versions bigint[], topics text[], states bytea[],
     append_ends integer[], appends_overlap integer,
     head_originator_ids text[], head_digests bytea[], head_appends integer[],
+    key_originator_ids text[], wrapped_keys bytea[], key_appends integer[],
     OUT notification_ids bigint[], OUT verdicts integer[]
 ) LANGUAGE plpgsql AS {body}
 """
@@ -159,6 +165,20 @@ BEGIN
         );
     END IF;
 
+    IF cardinality(key_appends) > 0 THEN
+        -- A stream that has a key would lose what is encrypted under another one: rather nothing is stored.
+        INSERT INTO {keys} (originator_id, wrapped)
+        SELECT originator_id, wrapped
+        FROM unnest(key_originator_ids, wrapped_keys, key_appends) AS key (originator_id, wrapped, append)
+        WHERE verdicts[append] = {stored} AND wrapped IS NOT NULL;
+
+        DELETE FROM {keys} WHERE originator_id IN (
+            SELECT originator_id
+            FROM unnest(key_originator_ids, wrapped_keys, key_appends) AS key (originator_id, wrapped, append)
+            WHERE verdicts[append] = {stored} AND wrapped IS NULL
+        );
+    END IF;
+
     NOTIFY {channel};
 END
 """
@@ -193,6 +213,7 @@ class AppendFunction:
     schema: str
     events_table: str
     heads_table: str
+    keys_table: str
 
     @property
     def signature(self) -> Composed:
@@ -210,6 +231,7 @@ class AppendFunction:
             behind_the_last=SQL(str(BEHIND_THE_LAST)),
             events=Identifier(self.schema, self.events_table),
             heads=Identifier(self.schema, self.heads_table),
+            keys=Identifier(self.schema, self.keys_table),
             channel=Identifier(self.events_table),
             stored=SQL(str(STORED)),
             already_stored=SQL(str(ALREADY_STORED)),
@@ -247,6 +269,7 @@ def encode(appends: Sequence[Append]) -> list[bytes]:
     """
     events = [event for append in appends for event in append.events]
     heads = [(number, head) for number, append in enumerate(appends, 1) for head in append.heads]
+    keys = [(number, key) for number, append in enumerate(appends, 1) for key in append.keys]
     originator_ids = [event.originator_id for event in events]
     versions = [event.originator_version for event in events]
     overlap = _overlap(originator_ids, versions)
@@ -266,6 +289,9 @@ def encode(appends: Sequence[Append]) -> list[bytes]:
             binary_arrays.text_array([head.originator_id for _, head in heads]),
             binary_arrays.bytea_array([head.digest for _, head in heads]),
             binary_arrays.integer_array([number for number, _ in heads]),
+            binary_arrays.text_array([key.originator_id for _, key in keys]),
+            binary_arrays.bytea_array([key.wrapped for _, key in keys]),
+            binary_arrays.integer_array([number for number, _ in keys]),
         ]
     except (AttributeError, TypeError, UnicodeEncodeError, struct.error) as error:
         raise DataError(

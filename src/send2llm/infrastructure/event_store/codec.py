@@ -4,6 +4,9 @@ The state reads ``{"meta": {...}, "data": {...}}``: the metadata with the schema
 reads it with ``convert_from(state, 'UTF8')::jsonb``. Amounts of money are text, so that no JSON reader rounds
 them; times are in UTC. Fields at their defaults are left out. ``text_escape`` says what becomes of text that
 ``jsonb`` refuses.
+
+With a key, what somebody said is not in ``data`` but in ``{"texts": "..."}`` beside it: the fields that the module
+``texts`` names, as JSON, encrypted (``text_keys``). Without the key they are erased, for whoever reads.
 """
 
 from collections.abc import Mapping
@@ -17,6 +20,8 @@ from eventsourcing.persistence import StoredEvent
 from send2llm.application.context import Metadata, RecordedEvent
 from send2llm.infrastructure.event_store import text_escape
 from send2llm.infrastructure.event_store.converter import read_uuid
+from send2llm.infrastructure.event_store.text_keys import TextKey, TextKeys, unknown_master_key
+from send2llm.infrastructure.event_store.texts import TEXTS, put_erased, put_texts, take_texts
 from send2llm.infrastructure.event_store.topics import (
     EventRegistry,
     EventType,
@@ -26,38 +31,55 @@ from send2llm.infrastructure.event_store.topics import (
 
 
 class EventCodec:
-    """Turns events into rows of the event table and back."""
+    """Turns events into rows of the event table and back.
 
-    def __init__(self, registry: EventRegistry) -> None:
+    ``keys`` open the keys of conversations. A reader that passes none with a row gets its texts as if they were erased,
+    and much faster.
+    """
+
+    def __init__(self, registry: EventRegistry, keys: TextKeys | None = None) -> None:
         self._registry = registry
+        self.keys = keys
 
-    def encode(self, stream: str, version: int, event: object, metadata: Metadata) -> StoredEvent:
+    def encode(
+        self, stream: str, version: int, event: object, metadata: Metadata, key: TextKey | None = None
+    ) -> StoredEvent:
         """The row for an event; raises ``TypeError`` when it holds what JSON cannot."""
         event_type = self._registry.of_event(event)
-        state = {"meta": _write_metadata(metadata, event_type.version), "data": event_type.write(event)}
+        data = event_type.write(event)
+        state = {"meta": _write_metadata(metadata, event_type.version), "data": data}
+        if key is not None and (texts := take_texts(data, TEXTS.get(event_type.topic, {}))):
+            state["texts"] = key.encrypt(_dump(texts), version)
         return StoredEvent(stream, version, event_type.topic, _dump(state))
 
-    def decode(self, position: int, stream: str, version: int, topic: str, state: bytes) -> RecordedEvent:
-        """The event of a row, with its metadata; raises ``UnreadableEvent``."""
+    def decode(
+        self, position: int, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None
+    ) -> RecordedEvent:
+        """The event of a row, with its metadata; raises ``UnreadableEvent``, and ``UnreadableText``.
+
+        ``key`` is the stored key of the conversation.
+        """
         event_type = self._registry.of_topic(topic)
-        loaded = _load(topic, state)
+        loaded = self._load(stream, version, topic, state, key)
         try:
             metadata = _read_metadata(loaded["meta"])
         except (KeyError, TypeError, ValueError) as error:
             raise _does_not_fit(topic, error) from None
         return RecordedEvent(position, stream, version, topic, self._read(event_type, loaded), metadata)
 
-    def decode_event(self, topic: str, state: bytes) -> Any:
-        """The event of a row alone, for folding: cheaper than ``decode``; raises ``UnreadableEvent``."""
-        return self._read(self._registry.of_topic(topic), _load(topic, state))
+    def decode_event(self, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None) -> Any:
+        """The event of a row alone, for folding: cheaper than ``decode``; raises what that does."""
+        return self._read(self._registry.of_topic(topic), self._load(stream, version, topic, state, key))
 
-    def read_plain(self, topic: str, state: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    def read_plain(
+        self, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The metadata and the data of a row as JSON values, without making the event.
 
         The data is in the words of the present schema version, and ``schema_version`` of the metadata says so. What
-        this process does not know, a topic or a newer version, is given as it was stored. Raises ``UnreadableEvent``.
+        this process does not know, a topic or a newer version, is given as it was stored. Raises what ``decode`` does.
         """
-        loaded = _load(topic, state)
+        loaded = self._load(stream, version, topic, state, key)
         try:
             meta, data = loaded["meta"], loaded["data"]
             stored_version = meta["schema_version"]
@@ -73,6 +95,27 @@ class EventCodec:
         """What happened in an event, as plain JSON values: the ``data`` of its state, ``text_escape`` included."""
         data: dict[str, Any] = orjson.loads(_dump(self._registry.of_event(event).write(event)))
         return data
+
+    def has_plain_texts(self, topic: str, state: bytes) -> bool:
+        """Whether the state holds text that was stored without a key; raises ``UnreadableEvent``."""
+        loaded = _load(topic, state)
+        return "texts" not in loaded and bool(take_texts(loaded["data"], TEXTS.get(topic, {})))
+
+    def _load(self, stream: str, version: int, topic: str, state: bytes, key: bytes | None) -> dict[str, Any]:
+        loaded = _load(topic, state)
+        if "texts" not in loaded:
+            return loaded
+        try:
+            if key is None:
+                put_erased(loaded["data"], TEXTS.get(topic, {}))
+            elif self.keys is None:
+                raise unknown_master_key(key)
+            else:
+                plain = self.keys.open(stream, key).decrypt(loaded["texts"], version)
+                put_texts(loaded["data"], _load(topic, plain))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise _does_not_fit(topic, error) from None
+        return loaded
 
     def _read(self, event_type: EventType, loaded: dict[str, Any]) -> Any:
         topic, version = event_type.topic, event_type.version

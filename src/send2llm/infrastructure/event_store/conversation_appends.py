@@ -1,4 +1,4 @@
-"""What the store is given when a conversation is saved: rows, the head of the transcript, a claimed key."""
+"""What the store is given when a conversation is saved: rows, the head of the transcript, and keys."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,11 @@ from send2llm.domain.conversation_events import (
     CompletionReceived,
     CompletionRefused,
     ConversationClosed,
+    ConversationErased,
     ConversationEvent,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
-from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, Append, TranscriptHead
+from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, Append, StreamKey, TranscriptHead
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.event_rows import EventRows
 from send2llm.infrastructure.event_store.streams import (
@@ -23,6 +24,7 @@ from send2llm.infrastructure.event_store.streams import (
     idempotency_stream,
     tenant_digest,
 )
+from send2llm.infrastructure.event_store.text_keys import TextKey
 
 _ENDINGS = (CompletionReceived, CompletionFailed, CompletionInterrupted, CompletionRefused)
 
@@ -39,26 +41,39 @@ class ConversationAppends:
         context: Context,
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
         holds: Sequence[AllowanceHold] = (),
+        *,
+        key: TextKey | None = None,
+        key_is_new: bool = False,
     ) -> Append | None:
-        """Collect the conversation's new events; ``None`` when there is nothing to store."""
+        """Collect the conversation's new events; ``None`` when there is nothing to store.
+
+        Texts are encrypted under the ``key``, which is stored with them when it is new, and destroyed by an erasure.
+        """
         version, events = conversation.collect()
         stream = conversation_stream(conversation.id)
         row = self._rows.row
-        rows = [row(stream, version + n, event, context) for n, event in enumerate(events, 1)]
+        rows = [row(stream, version + n, event, context, key) for n, event in enumerate(events, 1)]
         if claim is not None:
             claimed, event = claim
             key_stream = idempotency_stream(claimed.key, context.tenant)
             rows.append(row(key_stream, claimed.version + 1, event, context))
         if rows:  # money is held for something that happens, or not at all
             rows += [row(allowance_stream(hold.allowance_id), BEHIND_THE_LAST, hold.event, context) for hold in holds]
-        return Append(rows, _heads(stream, conversation, events, context.tenant)) if rows else None
+        if not rows:
+            return None
+        keys: Sequence[StreamKey] = ()
+        if any(isinstance(event, ConversationErased) for event in events):
+            keys = (StreamKey(stream, None),)
+        elif key is not None and key_is_new:
+            keys = (StreamKey(stream, key.wrapped),)
+        return Append(rows, _heads(stream, conversation, events, context.tenant), keys)
 
 
 def _heads(
     stream: str, conversation: Conversation, events: Sequence[ConversationEvent], tenant: str
 ) -> Sequence[TranscriptHead]:
     """A conversation is found by its transcript while it waits for its caller to go on; never once closed."""
-    if any(isinstance(event, ConversationClosed) for event in events):
+    if any(isinstance(event, ConversationClosed | ConversationErased) for event in events):
         return (TranscriptHead(stream, None),)
     if any(isinstance(event, _ENDINGS) for event in events):
         return (TranscriptHead(stream, tenant_digest(conversation.digest, tenant)),)

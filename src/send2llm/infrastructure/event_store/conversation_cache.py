@@ -71,6 +71,12 @@ class ConversationCache:
         if entry := self._entries.get(conversation_id):
             entry.outdated = True
 
+    def forget(self, conversation_id: UUID) -> None:
+        """Keep nothing of a conversation."""
+        entry = self._entries.pop(conversation_id, None)
+        if entry is not None:
+            self._size -= entry.size
+
     def put(self, conversation: Conversation) -> None:
         """Keep a conversation, which must not change any more, unless a later version is known already."""
         known = self._entries.get(conversation.id)

@@ -15,6 +15,7 @@ from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import ConversationEvent
 from send2llm.domain.errors import (
     AllowanceIsClosed,
+    ConversationNotErasable,
     ConversationNotFound,
     StaleConversation,
     StoreOverloaded,
@@ -28,6 +29,7 @@ from send2llm.infrastructure.event_store.conversation_cache import ConversationC
 from send2llm.infrastructure.event_store.errors import AppendQueueFull, VersionConflict
 from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
+from send2llm.infrastructure.event_store.known_keys import KnownKeys
 from send2llm.infrastructure.event_store.reading import Reader
 from send2llm.infrastructure.event_store.streams import (
     allowance_of,
@@ -36,6 +38,7 @@ from send2llm.infrastructure.event_store.streams import (
     idempotency_stream,
     tenant_digest,
 )
+from send2llm.infrastructure.event_store.text_keys import TextKey
 
 _FIND = """
 SELECT head.originator_id
@@ -71,6 +74,7 @@ class EventSourcedConversations:
         self._log = EventLog(pool, codec)
         self._appends = ConversationAppends(codec, clock, identifiers)
         self._cache = ConversationCache() if cache is None else cache
+        self._keys = KnownKeys(self._reader, codec.keys)
 
     async def load(self, conversation_id: UUID, *, fresh: bool = False) -> Conversation:
         """A conversation of the caller's own; ``fresh`` reads what was stored since it was last seen.
@@ -81,9 +85,15 @@ class EventSourcedConversations:
         if known is None or fresh or self._cache.is_outdated(conversation_id):
             stream = conversation_stream(conversation_id)
             after = 0 if known is None else known.version
-            known = await self._log.fold_stream(stream, after, partial(_follow, conversation_id, known))
+            known = await self._log.fold_stream(
+                stream, after, partial(_follow, conversation_id, known), partial(self._keys.found, stream)
+            )
             if not known.version:
                 raise ConversationNotFound(conversation_id)
+            if known.erased:
+                self._cache.forget(conversation_id)
+                # What was known before was perhaps read before it was erased.
+                return await self._log.fold_stream(stream, 0, partial(Conversation.fold, conversation_id))
             self._cache.put(known)
         return known.copy()
 
@@ -106,15 +116,20 @@ class EventSourcedConversations:
     ) -> int:
         """Store its new events, all or nothing; return the last position, 0 when nothing was new.
 
-        Raises ``StaleConversation``, ``AllowanceIsClosed``, ``StoreUnavailable``, ``StoreOverloaded``. A cancelled
-        caller stops waiting; the events are stored all the same.
+        Raises ``StaleConversation``, ``AllowanceIsClosed``, ``StoreUnavailable``, ``StoreOverloaded``, and
+        ``ConversationNotErasable`` for an erasure when texts were stored in plain. A cancelled caller stops waiting;
+        the events are stored all the same.
         """
-        append = self._appends.make(conversation, context, claim, holds)
+        if conversation.erased:
+            await self._must_be_erasable(conversation.id)
+        stream = conversation_stream(conversation.id)
+        key, is_new = await self._keys.for_append(stream, begins=not conversation.stored_version)
+        append = self._appends.make(conversation, context, claim, holds, key=key, key_is_new=is_new)
         if append is None:
             return 0
         try:
             stored = self._recorder.append(append)
-            stored.add_done_callback(self._remembering(conversation.copy()))
+            stored.add_done_callback(self._remembering(conversation.copy(), key))
             positions = await asyncio.shield(stored)
         except VersionConflict as conflict:
             if conflict.originator_version == BEHIND_THE_LAST:
@@ -133,14 +148,25 @@ class EventSourcedConversations:
             return Claim(key, 0, None)
         return Claim(key, last.version, last.event if isinstance(last.event, IdempotencyKeyClaimed) else None)
 
-    def _remembering(self, saved: Conversation) -> Callable[[asyncio.Future[Any]], None]:
-        """Keeps the cache true whatever becomes of the append, also when nobody waits for it any more."""
+    async def _must_be_erasable(self, conversation_id: UUID) -> None:
+        plain = await self._log.first_in_plain(conversation_stream(conversation_id))
+        if plain is not None:
+            raise ConversationNotErasable(conversation_id, plain)
+
+    def _remembering(self, saved: Conversation, key: TextKey | None) -> Callable[[asyncio.Future[Any]], None]:
+        """Keeps what is known true whatever becomes of the append, also when nobody waits for it any more."""
+        stream = conversation_stream(saved.id)
 
         def remember(stored: asyncio.Future[Any]) -> None:
             if stored.cancelled() or stored.exception() is not None:
                 self._cache.mark_outdated(saved.id)
+                self._keys.forget(stream)
+            elif saved.erased:
+                self._cache.forget(saved.id)
+                self._keys.forget(stream)
             else:
                 self._cache.put(saved)
+                self._keys.know(stream, key)
 
         return remember
 

@@ -16,14 +16,19 @@ from send2llm.application.context import RecordedEvent
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.reading import Reader, Row, off_the_loop_when_long
 from send2llm.infrastructure.event_store.streams import conversation_stream
+from send2llm.infrastructure.event_store.texts import TEXTS
 
 _COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
+_WITH_KEYS = (
+    "SELECT notification_id, originator_id, originator_version, topic, state, wrapped"
+    " FROM stored_events LEFT JOIN conversation_keys USING (originator_id)"
+)
 
 _READ = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
 _READ_TOPICS = f"{_COLUMNS} WHERE notification_id > %s AND topic = ANY (%s) ORDER BY notification_id"
-_STREAM = f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
+_STREAM = f"{_WITH_KEYS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
 _STREAM_TO = (
-    f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s "
+    f"{_WITH_KEYS} WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s "
     "ORDER BY originator_version"
 )
 _GROWN = """
@@ -31,6 +36,10 @@ SELECT known.stream FROM unnest(%s::text[], %s::bigint[]) AS known (stream, vers
 WHERE EXISTS (SELECT FROM stored_events WHERE originator_id = known.stream AND originator_version > known.version)
 """
 _LAST = f"{_COLUMNS} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
+_TEXTS = (
+    "SELECT originator_version, topic, state FROM stored_events"
+    " WHERE originator_id = %s AND topic = ANY (%s) ORDER BY originator_version"
+)
 _HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 
 Result = TypeVar("Result")
@@ -47,7 +56,7 @@ class EventLog:
         self._codec = codec
 
     async def read(self, after: int, limit: int) -> Sequence[RecordedEvent]:
-        """At most ``limit`` events after the position."""
+        """At most ``limit`` events after the position, for who counts and needs no texts: these seem to be erased."""
         return await self._decoded(await self._reader.fetch(_READ, (after, limit)))
 
     async def of_topics(self, after: int, topics: Sequence[str]) -> Sequence[RecordedEvent]:
@@ -86,15 +95,29 @@ class EventLog:
         rows = await self._reader.fetch(_GROWN, (list(streams), list(streams.values())))
         return [stream for (stream,) in rows]
 
-    async def fold_stream(self, stream: str, after_version: int, fold: Callable[[Sequence[Any]], Result]) -> Result:
+    async def fold_stream(
+        self,
+        stream: str,
+        after_version: int,
+        fold: Callable[[Sequence[Any]], Result],
+        key_found: Callable[[bytes], None] = lambda _wrapped: None,
+    ) -> Result:
         """What ``fold`` makes of the stream's events after a version, without their metadata.
 
-        A long stream is decoded and folded in a thread, a short one at once.
+        A long stream is decoded and folded in a thread, a short one at once. ``key_found`` is told the stored key.
         """
         rows = await self._reader.fetch(_STREAM, (stream, after_version))
+        if rows and rows[0][5] is not None:
+            key_found(rows[0][5])
         decode = self._codec.decode_event
+        return await off_the_loop_when_long(rows, lambda: fold([decode(*row[1:]) for row in rows]))
+
+    async def first_in_plain(self, stream: str) -> int | None:
+        """The version of the first event of a stream whose texts were stored without a key, ``None`` without any."""
+        rows = await self._reader.fetch(_TEXTS, (stream, list(TEXTS)))
+        is_plain = self._codec.has_plain_texts
         return await off_the_loop_when_long(
-            rows, lambda: fold([decode(topic, state) for _, _, _, topic, state in rows])
+            rows, lambda: next((version for version, topic, state in rows if is_plain(topic, state)), None)
         )
 
     async def _decoded(self, rows: Sequence[Row]) -> Sequence[RecordedEvent]:

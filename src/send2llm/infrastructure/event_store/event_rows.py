@@ -5,6 +5,7 @@ from eventsourcing.persistence import StoredEvent
 from send2llm.application.context import Context, Metadata
 from send2llm.application.ports import Clock, Identifiers
 from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.text_keys import TextKey
 
 
 class EventRows:
@@ -15,8 +16,10 @@ class EventRows:
         self._clock = clock
         self._identifiers = identifiers
 
-    def row(self, stream: str, version: int, event: object, context: Context) -> StoredEvent:
-        """The row of an event at ``version`` of a stream."""
+    def row(
+        self, stream: str, version: int, event: object, context: Context, key: TextKey | None = None
+    ) -> StoredEvent:
+        """The row of an event at ``version`` of a stream, its texts encrypted under the ``key``."""
         metadata = Metadata(
             event_id=self._identifiers.new(),
             occurred_at=self._clock.now(),
@@ -26,4 +29,4 @@ class EventRows:
             tenant=context.tenant,
             trace_id=context.trace_id,
         )
-        return self._codec.encode(stream, version, event, metadata)
+        return self._codec.encode(stream, version, event, metadata, key)

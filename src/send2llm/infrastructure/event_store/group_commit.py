@@ -19,7 +19,7 @@ from send2llm.infrastructure.event_store.append import Append, TranscriptHead
 from send2llm.infrastructure.event_store.append_queue import Submission
 from send2llm.infrastructure.event_store.batch_writer import BatchWriter, GroupCommitOptions
 from send2llm.infrastructure.event_store.guards import check_datastore
-from send2llm.infrastructure.event_store.schema import HEADS_TABLE, EventStoreSchema
+from send2llm.infrastructure.event_store.schema import HEADS_TABLE, KEYS_TABLE, EventStoreSchema
 from send2llm.infrastructure.event_store.writer_connection import WriterConnection
 
 __all__ = ["Append", "GroupCommitOptions", "GroupCommitRecorder", "TranscriptHead"]
@@ -41,6 +41,7 @@ class GroupCommitRecorder(PostgresApplicationRecorder):
         *,
         events_table_name: str = "stored_events",
         heads_table_name: str = HEADS_TABLE,
+        keys_table_name: str = KEYS_TABLE,
         options: GroupCommitOptions | None = None,
     ) -> None:
         check_datastore(datastore)
@@ -51,6 +52,7 @@ class GroupCommitRecorder(PostgresApplicationRecorder):
             schema=datastore.schema,
             events_table=events_table_name,
             heads_table=heads_table_name,
+            keys_table=keys_table_name,
             library_statements=tuple(self.sql_create_statements),
         )
         limits = options or GroupCommitOptions()

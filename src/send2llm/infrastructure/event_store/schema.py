@@ -13,6 +13,7 @@ from send2llm.infrastructure.event_store.budget_appends import CHANGE_TOPICS
 from send2llm.infrastructure.event_store.template_appends import TEMPLATE_TOPICS
 
 HEADS_TABLE = "conversation_heads"
+KEYS_TABLE = "conversation_keys"
 
 _ADVISORY_LOCK = 0x53324C4C4D_0001
 """Held while the schema is made: "S2LLM", 1."""
@@ -24,6 +25,10 @@ CREATE TABLE IF NOT EXISTS {heads} (
     notification_id bigint NOT NULL
 );
 CREATE INDEX IF NOT EXISTS {digest_index} ON {heads} (digest, notification_id DESC)
+"""
+
+_CREATE_KEYS = """
+CREATE TABLE IF NOT EXISTS {keys} (originator_id text PRIMARY KEY, wrapped bytea NOT NULL)
 """
 
 _CREATE_INDEX = """
@@ -53,6 +58,7 @@ SELECT to_regclass({events}) IS NOT NULL
    AND to_regclass({budgets_index}) IS NOT NULL
    AND to_regclass({templates_index}) IS NOT NULL
    AND to_regclass({heads}) IS NOT NULL
+   AND to_regclass({keys}) IS NOT NULL
    AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure({function}) AND prosrc = {function_body})
    AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure({refusal}) AND prosrc = {refusal_body})
    AND EXISTS (
@@ -72,11 +78,12 @@ class EventStoreSchema:
     schema: str
     events_table: str
     heads_table: str
+    keys_table: str
     library_statements: Sequence[Composed]
 
     @property
     def append_function(self) -> AppendFunction:
-        return AppendFunction(self.schema, self.events_table, self.heads_table)
+        return AppendFunction(self.schema, self.events_table, self.heads_table, self.keys_table)
 
     def ensure(self, connection: psycopg.Connection[Any]) -> None:
         """Create what is missing and bring functions up to date, in one transaction.
@@ -102,6 +109,7 @@ class EventStoreSchema:
                 budgets_index=Literal(Identifier(self.schema, self._budgets_index_name).as_string()),
                 templates_index=Literal(Identifier(self.schema, self._templates_index_name).as_string()),
                 heads=Literal(self._heads.as_string()),
+                keys=Literal(self._keys.as_string()),
                 function=Literal(self.append_function.signature.as_string()),
                 function_body=Literal(self.append_function.body.as_string()),
                 refusal=Literal(f"{self._refusal.as_string()}()"),
@@ -132,6 +140,7 @@ class EventStoreSchema:
                 )
             ),
             SQL(_CREATE_HEADS).format(heads=self._heads, digest_index=Identifier(f"{self.heads_table}_digest_idx")),
+            SQL(_CREATE_KEYS).format(keys=self._keys),
             self.append_function.create_statement,
             SQL(_CREATE_REFUSAL).format(
                 refusal=self._refusal,
@@ -148,6 +157,10 @@ class EventStoreSchema:
     @property
     def _heads(self) -> Identifier:
         return Identifier(self.schema, self.heads_table)
+
+    @property
+    def _keys(self) -> Identifier:
+        return Identifier(self.schema, self.keys_table)
 
     @property
     def _refusal(self) -> Identifier:

@@ -24,6 +24,7 @@ from send2llm.domain.conversation_events import (
     CompletionRequested,
     ContextShortened,
     ConversationClosed,
+    ConversationErased,
     ConversationStarted,
     FeedbackGiven,
     MessageAdded,
@@ -119,6 +120,7 @@ class EventRegistry:
         registry.register("conversation.completion_refused", CompletionRefused)
         registry.register("conversation.feedback_given", FeedbackGiven)
         registry.register("conversation.closed", ConversationClosed)
+        registry.register("conversation.erased", ConversationErased)
         registry.register("idempotency.key_claimed", IdempotencyKeyClaimed)
         registry.register("budget_plan.defined", BudgetDefined)
         registry.register("budget_plan.changed", BudgetChanged)

@@ -18,9 +18,11 @@ class EventDocuments:
     def __init__(self, codec: EventCodec) -> None:
         self._codec = codec
 
-    def of_row(self, position: int, stream: str, version: int, topic: str, state: bytes) -> PublishedEvent:
-        """The event of a row; raises ``UnreadableEvent`` when the row is none."""
-        meta, data = self._codec.read_plain(topic, state)
+    def of_row(
+        self, position: int, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None
+    ) -> PublishedEvent:
+        """The event of a row; raises ``UnreadableEvent`` when the row is none, ``UnreadableText``."""
+        meta, data = self._codec.read_plain(stream, version, topic, state, key)
         document = {
             "position": position,
             "stream": stream,

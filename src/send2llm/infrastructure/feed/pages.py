@@ -20,7 +20,9 @@ PAGE_BYTES = 8 * 1024 * 1024
 # ``before``: how many events, and bytes, the page has before the row. The row that the query looked at last comes too,
 # wanted or not: it says how far the page reaches. Sizes of states are known without reading them.
 _LOG = """
-SELECT notification_id, originator_id, originator_version, topic, CASE WHEN wanted THEN state END, last, looked_at
+SELECT notification_id, originator_id, originator_version, topic, CASE WHEN wanted THEN state END,
+       (SELECT wrapped FROM conversation_keys AS key WHERE key.originator_id = page.originator_id AND wanted),
+       last, looked_at
 FROM (
     SELECT *,
            max(notification_id) OVER () AS last, count(*) OVER () AS looked_at,
@@ -38,7 +40,8 @@ ORDER BY notification_id
 """
 # The versions of a stream are in the order of the log.
 _STREAM = """
-SELECT notification_id, originator_id, originator_version, topic, state
+SELECT notification_id, originator_id, originator_version, topic, state,
+       (SELECT wrapped FROM conversation_keys AS key WHERE key.originator_id = page.originator_id)
 FROM (
     SELECT *, coalesce(sum(octet_length(state)) OVER before, 0) AS bytes_before
     FROM (
@@ -86,8 +89,8 @@ class EventPages:
         )
         if not rows:
             return PublishedPage((), after)
-        reached, (last, looked_at) = rows[-1][0], rows[-1][5:]
-        events = await self._events([row[:5] for row in rows if row[4] is not None], wanted)
+        reached, (last, looked_at) = rows[-1][0], rows[-1][6:]
+        events = await self._events([row[:6] for row in rows if row[4] is not None], wanted)
         if len(events) > limit:
             return PublishedPage(events[:limit], events[limit - 1].position, more=True)
         return PublishedPage(events, reached, more=reached < last or looked_at == look_through)

@@ -42,6 +42,7 @@ class TailLimits:
 
 
 EVERYTHING = Wanted()
+ERASED_TOPIC = "conversation.erased"
 _POSITION = attrgetter("position")
 
 
@@ -156,6 +157,9 @@ class LogTail:
         return page.more
 
     def _keep(self, page: PublishedPage) -> None:
+        if any(event.topic == ERASED_TOPIC for event in page.events):
+            # What is kept may hold what was erased: whoever wants it reads it anew.
+            self._kept, self._bytes, self._begin = [], 0, self._reached
         self._kept.extend(page.events)
         self._reached = page.reached
         self._bytes += sum(len(event.document) for event in page.events)

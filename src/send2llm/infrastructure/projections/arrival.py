@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy import Connection, func
 from sqlalchemy.exc import OperationalError
 
-from send2llm.application.projections import BuildName, Projection
+from send2llm.application.projections import BuildName, Projection, reads_texts
 from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.projections.builds import remove_tables, swap, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
@@ -67,9 +67,9 @@ class Arrival:
 
     def _fold_up_to(self, connection: Connection, position: int, end: int) -> None:
         skipped = self._checkpoint.skipped(connection)
-        topics = sorted(self._projection.topics)
+        topics, texts = sorted(self._projection.topics), reads_texts(self._projection)
         while position < end:
-            page = self._pages.read(connection, position, _PAGE, topics, up_to=end, skipped=skipped)
+            page = self._pages.read(connection, position, _PAGE, topics, texts=texts, up_to=end, skipped=skipped)
             if page.events:
                 self._projection.fold(page.events, connection)
             if not page.count:

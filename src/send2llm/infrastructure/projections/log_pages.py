@@ -13,12 +13,28 @@ from send2llm.application.context import RecordedEvent
 EVENTS_TABLE = "stored_events"
 LAST_POSITION = 2**63 - 1
 
+_PAGE = """
+SELECT notification_id, originator_id, originator_version, topic,
+       CASE WHEN topic = ANY (%(topics)s) THEN state END, {key}
+FROM {events} AS event WHERE notification_id > %(after)s AND notification_id <= %(up_to)s
+ORDER BY notification_id LIMIT %(limit)s
+"""
+_NO_KEY = "NULL::bytea"
+# Looked up for each row that is wanted and no other: a join would make the planner choose, and it may choose badly.
+_KEY = """
+CASE WHEN topic = ANY (%(topics)s) THEN (
+    SELECT wrapped FROM conversation_keys AS key WHERE key.originator_id = event.originator_id
+) END
+"""
+
 
 class EventDecoder(Protocol):
     """Turns a stored row back into an event."""
 
-    def decode(self, position: int, stream: str, version: int, topic: str, state: bytes) -> RecordedEvent:
-        """The event with its metadata; raises when the row makes no sense."""
+    def decode(
+        self, position: int, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None
+    ) -> RecordedEvent:
+        """The event with its metadata; raises when the row makes no sense. Without the ``key`` texts seem erased."""
         ...
 
 
@@ -46,14 +62,9 @@ class LogPages:
         self.channel = events_table
         """Where commits of events are announced."""
         self._decoder = decoder
-        self._page = (
-            sql.SQL(
-                "SELECT notification_id, originator_id, originator_version, topic,"
-                " CASE WHEN topic = ANY (%s) THEN state END"
-                " FROM {} WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s"
-            )
-            .format(sql.Identifier(events_table))
-            .as_bytes()
+        self._page, self._page_with_texts = (
+            sql.SQL(_PAGE).format(events=sql.Identifier(events_table), key=sql.SQL(key)).as_bytes()
+            for key in (_NO_KEY, _KEY)
         )
         self._first = sql.SQL("SELECT min(notification_id) FROM {} WHERE notification_id > %s").format(
             sql.Identifier(events_table)
@@ -66,16 +77,19 @@ class LogPages:
         limit: int,
         topics: Sequence[str],
         *,
+        texts: bool = True,
         up_to: int = LAST_POSITION,
         skipped: frozenset[int] = frozenset(),
     ) -> LogPage:
         """The page of at most ``limit`` events after a position, within a transaction on ``connection``.
 
         It ends with the position ``up_to``; events at ``skipped`` positions are passed over without being decoded.
+        Without ``texts``, what somebody said seems to be erased where it is encrypted.
         """
         # Binary: states come as they are, not as hexadecimal text.
         with _raw(connection).cursor(binary=True) as cursor:
-            rows = cursor.execute(self._page, (topics, after, up_to, limit)).fetchall()
+            page = self._page_with_texts if texts else self._page
+            rows = cursor.execute(page, {"topics": topics, "after": after, "up_to": up_to, "limit": limit}).fetchall()
         decode = self._decoder.decode
         events = [decode(*row) for row in rows if row[4] is not None and row[0] not in skipped]
         return LogPage(events, len(rows), rows[-1][0] if rows else after)

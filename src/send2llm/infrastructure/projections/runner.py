@@ -6,7 +6,7 @@ import time
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from send2llm.application.projections import Projection
+from send2llm.application.projections import Projection, reads_texts
 from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CLIENT
 from send2llm.infrastructure.projections.arrival import Arrival
 from send2llm.infrastructure.projections.builds import ensure_build
@@ -61,6 +61,7 @@ class ProjectionRunner:
         self._alarm = alarm
         self._timing = timing
         self._topics = sorted(projection.topics)
+        self._texts = reads_texts(projection)
         self._key = key
         self._checkpoint = Checkpoint(key)
         self._arrival = Arrival(projection, self._checkpoint, pages)
@@ -159,7 +160,7 @@ class ProjectionRunner:
 
     def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:
         with connection.begin():
-            page = self._pages.read(connection, position, limit, self._topics, skipped=self._skipped)
+            page = self._pages.read(connection, position, limit, self._topics, texts=self._texts, skipped=self._skipped)
             if page.count:
                 self._checkpoint.hold(connection, position)
             if page.events:

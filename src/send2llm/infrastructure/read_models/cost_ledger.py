@@ -32,6 +32,7 @@ class CostLedgerProjection:
 
     name = cost_ledger_tables.NAME
     version = cost_ledger_tables.VERSION
+    reads_texts = False
     topics = TOPICS
     tables = cost_ledger_tables.metadata
 

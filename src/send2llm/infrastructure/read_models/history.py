@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, Connection, Table, any_, literal, select
+from sqlalchemy import ARRAY, Column, Connection, Table, Text, any_, cast, literal, select, update
 
 from send2llm.infrastructure.read_models import history_tables
 from send2llm.infrastructure.read_models.calls_before import calls_before
-from send2llm.infrastructure.read_models.history_rows import HistoryRows, Row
-from send2llm.projections import RecordedEvent, conversation_id_of, copy_rows, replace_rows
+from send2llm.infrastructure.read_models.history_rows import ERASED_PARTS, HistoryRows, Row
+from send2llm.projections import RecordedEvent, conversation_id_of, copy_rows, replace_rows, storable_json
 
 TOPICS = frozenset(
     {
@@ -24,6 +24,7 @@ TOPICS = frozenset(
         "conversation.completion_refused",
         "conversation.feedback_given",
         "conversation.closed",
+        "conversation.erased",
     }
 )
 
@@ -32,7 +33,7 @@ class HistoryProjection:
     """Folds every conversation into the tables of ``history_tables``.
 
     A batch reads the rows that it will change, folds in memory, and writes whole rows back: at most two reads
-    and six writes, however many events there are.
+    and six writes, however many events there are, and two more when something is erased.
     """
 
     name = history_tables.NAME
@@ -52,6 +53,7 @@ class HistoryProjection:
         _write(connection, history_tables.completions, rows.completions, known_completions)
         copy_rows(connection, history_tables.messages, rows.messages)
         copy_rows(connection, history_tables.feedback, rows.feedback)
+        _erase(connection, rows.erased)
 
 
 _conversation_of = lru_cache(maxsize=4096)(conversation_id_of)
@@ -69,6 +71,19 @@ def _load(connection: Connection, key: Column[UUID], wanted: set[UUID]) -> dict[
         return {}
     found = connection.execute(select(key.table).where(key == any_(literal(list(wanted), ARRAY(key.type))))).mappings()
     return {row[key.name]: dict(row) for row in found}
+
+
+def _erase(connection: Connection, conversations: set[UUID]) -> None:
+    """Take away what was said; the rows then are those of a history that has never seen it."""
+    if not conversations:
+        return
+    ids = any_(literal(list(conversations), ARRAY(history_tables.conversations.c.id.type)))
+    messages, feedback = history_tables.messages, history_tables.feedback
+    parts = cast(literal(storable_json(ERASED_PARTS), Text), messages.c.parts.type)
+    connection.execute(
+        update(messages).where(messages.c.conversation_id == ids).values(name=None, text="", parts=parts)
+    )
+    connection.execute(update(feedback).where(feedback.c.conversation_id == ids).values(comment=""))
 
 
 def _write(connection: Connection, table: Table, rows: dict[UUID, Row], known: dict[UUID, Row]) -> None:

@@ -15,11 +15,12 @@ from send2llm.domain.conversation_events import (
     CompletionRefused,
     CompletionRequested,
     ConversationClosed,
+    ConversationErased,
     ConversationStarted,
     FeedbackGiven,
     MessageAdded,
 )
-from send2llm.domain.message import ContentPart, Message
+from send2llm.domain.message import ERASED, ContentPart, Message
 from send2llm.domain.money import ZERO
 from send2llm.infrastructure.read_models.history_tables import USAGE_FIELDS
 
@@ -50,6 +51,8 @@ class HistoryRows:
     completions: dict[UUID, Row] = field(default_factory=dict)
     messages: list[Row] = field(default_factory=list)
     feedback: list[Row] = field(default_factory=list)
+    erased: set[UUID] = field(default_factory=set)
+    """The conversations whose messages and feedback, old and new, are to lose their texts."""
 
     def apply(self, conversation_id: UUID, recorded: RecordedEvent) -> None:
         """Fold one event of a conversation."""
@@ -79,6 +82,9 @@ class HistoryRows:
                 self._feedback_given(conversation, recorded, event)
             case ConversationClosed():
                 conversation["state"] = "closed"
+            case ConversationErased():
+                conversation |= {"state": "erased", "title": None}
+                self.erased.add(conversation_id)
 
     def _message_added(self, conversation: Row, recorded: RecordedEvent, event: MessageAdded) -> None:
         self._say(conversation, recorded, event.message)
@@ -296,3 +302,7 @@ def _part(part: ContentPart) -> Row:
         for name in part.__slots__
         if (value := getattr(part, name)) is not None and not (name == "extras" and not value)
     }
+
+
+ERASED_PARTS = [_part(ERASED)]
+"""The parts of every message of a conversation that was erased."""

@@ -20,6 +20,7 @@ class TrailProjection:
 
     name = trail_tables.NAME
     version = trail_tables.VERSION
+    reads_texts = False
     topics = frozenset(event.topic for event in EventRegistry.default())
     tables = trail_tables.metadata
 

@@ -35,7 +35,8 @@ WHERE completion_id = ANY (%s) AND topic IN ('conversation.completion_requested'
 """
 _CLAIMS = "SELECT state FROM stored_events WHERE originator_id = %s"
 _EVENTS = """
-SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events
+SELECT notification_id, originator_id, originator_version, topic, state, wrapped
+FROM stored_events LEFT JOIN conversation_keys USING (originator_id)
 WHERE notification_id = ANY (%s) ORDER BY notification_id
 """
 

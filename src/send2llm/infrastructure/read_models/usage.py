@@ -31,6 +31,7 @@ class UsageProjection:
 
     name = usage_tables.NAME
     version = usage_tables.VERSION
+    reads_texts = False
     topics = TOPICS
     tables = usage_tables.metadata
 

@@ -24,6 +24,7 @@ COMMANDS = MappingProxyType(
         "send": ("send:send", TALK),
         "feedback": ("feedback:feedback", TALK),
         "close": ("close:close", TALK),
+        "erase": ("erase:erase", TALK),
         "templates": ("templates:app", TALK),
         "history": ("history:history", LOOK),
         "events": ("events:events", LOOK),
@@ -38,6 +39,7 @@ COMMANDS = MappingProxyType(
         "serve": ("serve:serve", RUN),
         "doctor": ("doctor:doctor", RUN),
         "migrate": ("migrate:migrate", RUN),
+        "encryption": ("encryption:app", RUN),
         "local": ("local:app", RUN),
     }
 )

@@ -15,6 +15,7 @@ from send2llm.interfaces.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from send2llm.infrastructure.postgres import ConnectionInfo
+    from send2llm.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def export(
     settings = load_settings()
     log_as_set(settings)
     with bulk_work(), opened_database(settings) as database:
-        exported = _export(folder, database)
+        exported = _export(folder, database, settings)
     if as_json:
         write_json(asdict(exported))
         return
@@ -58,14 +59,15 @@ def export(
     )
 
 
-def _export(folder: Path, database: "ConnectionInfo") -> _Exported:
+def _export(folder: Path, database: "ConnectionInfo", settings: "Settings") -> _Exported:
+    from send2llm.bootstrap import text_keys
     from send2llm.infrastructure.analysis.export import Export
     from send2llm.infrastructure.analysis.manifest import Manifest
     from send2llm.infrastructure.analysis.stored_log import StoredLog
 
     began = time.monotonic()
     before = Manifest.of(folder)
-    log = StoredLog(database)
+    log = StoredLog(database, text_keys(settings))
     try:
         with progress_bar("Exporting", "positions") as told:
             after = Export(folder, log).run(lambda position, head, _events: told(position, head))

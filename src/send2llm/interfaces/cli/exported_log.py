@@ -14,8 +14,8 @@ def verify_export(folder: Path, public_keys: Sequence[str], kept: Sequence[Any])
 
     need_pyarrow()
     from send2llm.infrastructure.analysis.exported_log import ExportedLog
+    from send2llm.infrastructure.key_files import key_bytes
     from send2llm.infrastructure.log_seals.documents import read_seal
-    from send2llm.infrastructure.log_seals.signing import key_bytes
 
     trusted = [key_bytes(key, "--key") for key in public_keys]
     with progress_bar("Verifying", "events") as told:

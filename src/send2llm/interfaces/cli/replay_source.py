@@ -28,13 +28,14 @@ def _exported(settings: "Settings", export: Path | None) -> Iterator[Path]:
     if export is not None:
         yield export
         return
+    from send2llm.bootstrap import text_keys
     from send2llm.infrastructure.analysis.export import Export
     from send2llm.infrastructure.analysis.stored_log import StoredLog
 
     with tempfile.TemporaryDirectory(prefix="send2llm-replay-") as name:
         folder = Path(name)
         with opened_database(settings) as database, progress_bar("Reading calls", "positions") as told:
-            log = StoredLog(database)
+            log = StoredLog(database, text_keys(settings))
             try:
                 Export(folder, log, with_events=False).run(lambda position, head, _events: told(position, head))
             finally:

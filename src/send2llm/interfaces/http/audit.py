@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from send2llm.application.log_verification import Progress
 from send2llm.application.money_audit import MoneyAudit
 from send2llm.domain.errors import Send2LLMError
+from send2llm.infrastructure.key_files import key_bytes
 from send2llm.infrastructure.log_seals.documents import read_seal, write_seal
-from send2llm.infrastructure.log_seals.signing import key_bytes
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.bodies import VerifyLog
 from send2llm.interfaces.http.dependencies import TheService

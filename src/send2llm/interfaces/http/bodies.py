@@ -92,6 +92,12 @@ class CloseConversation(_Body):
     reason: str = Field(default="", max_length=1_000)
 
 
+class EraseConversation(_Body):
+    """Give up what was said."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
 # Checked by the domain; here they are only described.
 Name = Annotated[
     str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[!-~]+$"})

@@ -13,7 +13,13 @@ from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.answering import read_idempotency_key
 from send2llm.interfaces.http.asgi import Watch
-from send2llm.interfaces.http.bodies import CloseConversation, GiveFeedback, SendMessages, StartConversation
+from send2llm.interfaces.http.bodies import (
+    CloseConversation,
+    EraseConversation,
+    GiveFeedback,
+    SendMessages,
+    StartConversation,
+)
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ANY_CALL, ends, problems
 from send2llm.interfaces.http.message_stream import MessageStream
@@ -165,3 +171,17 @@ async def close(
     """Closing a closed conversation changes nothing."""
     closed = await service.conversations.close(context, conversation_id, body.reason if body else "")
     return views.conversation_state(closed)
+
+
+@router.post(
+    "/{conversation_id}/erase",
+    summary="Give up what was said, for ever",
+    response_model=None,
+    responses=ends(answers.Conversation, 404, 409),
+)
+async def erase(
+    service: TheService, context: TheContext, conversation_id: UUID, body: EraseConversation | None = None
+) -> dict[str, Any]:
+    """The key of its texts is destroyed; costs, counts, times and labels stay. The reason stays, too."""
+    erased = await service.conversations.erase(context, conversation_id, body.reason if body else "")
+    return views.conversation_state(erased)

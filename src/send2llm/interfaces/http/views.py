@@ -20,7 +20,8 @@ from send2llm.interfaces.http.reply_headers import usd
 
 def conversation_state(conversation: Conversation) -> dict[str, Any]:
     """A conversation without what was said in it."""
-    state = "closed" if conversation.closed else "awaiting" if conversation.awaited else "open"
+    ended = "erased" if conversation.erased else "closed" if conversation.closed else ""
+    state = ended or ("awaiting" if conversation.awaited else "open")
     return {
         "id": conversation.id,
         "version": conversation.version,

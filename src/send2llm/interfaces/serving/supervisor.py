@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 import structlog
 
-from send2llm.bootstrap import database_of, refuse_old_schema
+from send2llm.bootstrap import TEXT_KEYS_FILE, database_of, refuse_old_schema
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path
@@ -91,6 +91,8 @@ class ServiceSupervisor:
         await stack.enter_async_context(_kept_running(postgres))
         self._announce(f"PostgreSQL runs in {self._data_dir}")
         environment = {f"{ENV_PREFIX}DATABASE_URL": dsn}
+        if self._settings.encryption.key is None and self._settings.encryption.key_file is None:
+            environment[f"{ENV_PREFIX}ENCRYPTION__KEY_FILE"] = str(self._data_dir / TEXT_KEYS_FILE)
         if self._settings.seals.key is None and self._settings.seals.key_file is None:
             environment[f"{ENV_PREFIX}SEALS__KEY_FILE"] = str(self._data_dir / SEALING_KEY_FILE)
         return environment

@@ -1,0 +1,52 @@
+"""The stored keys of conversations, all of them: whether they can be opened, and wrapped anew."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.event_store.text_keys import MASTER_ID_BYTES, TextKeys, unknown_master_key
+
+_ANY = "SELECT wrapped FROM conversation_keys LIMIT 1"
+_BY_MASTER = "SELECT encode(substr(wrapped, 1, %s), 'hex'), count(*) FROM conversation_keys GROUP BY 1 ORDER BY 1"
+_COUNT = "SELECT count(*) FROM conversation_keys"
+_PAGE = """
+SELECT originator_id, wrapped FROM conversation_keys WHERE originator_id > %s ORDER BY originator_id LIMIT 1000
+"""
+# Only if it is still that key: the conversation may have been erased since it was read.
+_REWRAP = "UPDATE conversation_keys SET wrapped = %s WHERE originator_id = %s AND wrapped = %s"
+
+
+def refuse_unknown_master_key(connection: psycopg.Connection[Any], keys: TextKeys | None) -> None:
+    """Raise ``ConfigurationError`` when there are encrypted texts, and no master key for them."""
+    row = connection.execute(_ANY, binary=True).fetchone()
+    if row is not None and (keys is None or not keys.knows(row[0])):
+        raise ConfigurationError(str(unknown_master_key(row[0])))
+
+
+def count_by_master_key(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """How many conversations' keys each master key wraps, by its name."""
+    return dict(connection.execute(_BY_MASTER, (MASTER_ID_BYTES,)).fetchall())
+
+
+def rewrap(
+    connection: psycopg.Connection[Any], keys: TextKeys, progress: Callable[[int, int], None] = lambda _done, _all: None
+) -> int:
+    """Wrap all keys by the first master key; gives how many were wrapped by others. ``connection`` is in autocommit.
+
+    Services may run meanwhile if they know the first master key. Raises ``UnreadableText``.
+    """
+    counted = connection.execute(_COUNT).fetchone()
+    count, done, changed, last = counted[0] if counted else 0, 0, 0, ""
+    while rows := connection.execute(_PAGE, (last,), binary=True).fetchall():
+        with connection.transaction(), connection.cursor() as cursor:
+            anew = [(keys.rewrapped(stream, wrapped), stream, wrapped) for stream, wrapped in rows]
+            changes = [change for change in anew if change[0] is not None]
+            if changes:
+                cursor.executemany(_REWRAP, changes)
+        changed += len(changes)
+        done += len(rows)
+        last = rows[-1][0]
+        progress(done, count)
+    return changed
