@@ -2,10 +2,11 @@ import json
 
 import pytest
 
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.interfaces.cli import doctor
 from send2llm.interfaces.cli.checks import Finding, machine, providers, service
 from send2llm.interfaces.cli.checks.database import check_database, check_event_store_environment, check_lock_timeout
-from send2llm.settings import LocalModelSettings, ProviderSettings, Settings
+from send2llm.settings import EncryptionSettings, LocalModelSettings, ProviderSettings, Settings
 from send2llm.testing.api import FakeApi
 
 
@@ -53,6 +54,33 @@ def test_the_message_handlers():
     assert machine.check_handlers(settings()) == Finding("handlers", "ok", "template")
     wrong = machine.check_handlers(settings(handlers=("redcat",)))
     assert (wrong.verdict, "Did you mean redact?" in wrong.found) == ("fail", True)
+
+
+def test_the_keys_of_texts(tmp_path):
+    at_home = {"data_dir": tmp_path}
+    elsewhere = {"database_url": "postgresql://u:p@127.0.0.1:1/db"}
+    assert machine.check_encryption(settings(**at_home)).found == "a key is made when the service first starts"
+    plain = machine.check_encryption(settings(**elsewhere))
+    assert (plain.verdict, plain.found) == ("warn", "texts are stored in plain")
+    file = tmp_path / "keys" / "texts.key"
+    unmade = machine.check_encryption(settings(**elsewhere, encryption=EncryptionSettings(key_file=file)))
+    assert (unmade.found, file.exists()) == (f"{file} (not made yet)", False)
+    keys = TextKeys.of_file(tmp_path / "texts.key")
+    for known in (
+        settings(**at_home),
+        settings(**elsewhere, encryption=EncryptionSettings(key_file=tmp_path / "texts.key")),
+    ):
+        assert machine.check_encryption(known) == Finding(
+            "encryption", "ok", f"texts are encrypted, master key {keys.name}"
+        )
+
+
+@pytest.mark.parametrize("written", ["", "a secret", "07" * 31])
+def test_what_is_no_key_for_texts(tmp_path, written):
+    (tmp_path / "texts.key").write_text(written)
+    wrong = machine.check_encryption(settings(data_dir=tmp_path))
+    assert (wrong.verdict, "key" in wrong.found) == ("fail", True)
+    assert not written or written not in wrong.found
 
 
 def test_a_variable_that_makes_readers_lose_events(monkeypatch):

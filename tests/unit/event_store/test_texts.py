@@ -197,8 +197,8 @@ def test_texts_are_put_back_where_they_were_taken_from(topic, number, event):
     assert data == whole
 
 
-def test_an_erased_field_does_not_come_from_an_upcast_of_another():
-    """What stands for an erased text is given out again and again: nobody may change it."""
+def test_what_stands_for_an_erased_text_is_each_events_own():
+    """An upcast may change what it is given."""
     data: dict[str, Any] = {"message": {"role": "user"}}
     put_erased(data, TEXTS["conversation.message_added"])
     data["message"]["parts"].append("changed")

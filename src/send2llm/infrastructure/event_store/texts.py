@@ -4,8 +4,7 @@ Names of models, tokens, costs, times and roles stay readable, and so do labels,
 a budget refused a call. What a provider says about a failure may quote what it was sent, and is a text.
 """
 
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,27 +13,30 @@ JsonFields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A field that is text; when that is gone, ``erased`` stands there, or nothing where the field has a default."""
+    """A field that is text; when that is gone, ``erased()`` stands there, or nothing where the field has a default."""
 
-    erased: Any = None
+    erased: Callable[[], Any] | None = None
 
 
 Fields: TypeAlias = "Mapping[str, Fields | list[Fields] | Text]"
 """Fields that are texts, or hold some; a list of one says what each item of a list holds."""
 
-_ERASED_PARTS = [{"type": "foreign", "format": "send2llm", "body": {"type": "erased"}}]
-"""``ERASED`` of the domain, as it would be stored."""
 
-_MESSAGE: Fields = {"parts": Text(_ERASED_PARTS), "name": Text(), "extras": Text()}
+def _erased_parts() -> list[JsonFields]:
+    """``ERASED`` of the domain, as it would be stored."""
+    return [{"type": "foreign", "format": "send2llm", "body": {"type": "erased"}}]
+
+
+_MESSAGE: Fields = {"parts": Text(_erased_parts), "name": Text(), "extras": Text()}
 _REQUEST: Fields = {name: Text() for name in ("tools", "tool_choice", "response_format", "stop", "extras")}
 
 TEXTS: Mapping[str, Fields] = {
     "conversation.message_added": {"message": _MESSAGE},
     "conversation.context_shortened": {"summary": Text()},
     "conversation.completion_requested": {"parameters": _REQUEST},
-    "conversation.attempt_failed": {"detail": Text("")},
+    "conversation.attempt_failed": {"detail": Text(str)},
     "conversation.completion_received": {"answers": [{"message": _MESSAGE}]},
-    "conversation.completion_failed": {"detail": Text("")},
+    "conversation.completion_failed": {"detail": Text(str)},
     "conversation.completion_interrupted": {"partial_text": Text()},
     "conversation.feedback_given": {"comment": Text()},
     "conversation.closed": {"reason": Text()},
@@ -76,7 +78,7 @@ def put_erased(data: JsonFields, fields: Fields) -> None:
     for name, inner in fields.items():
         if isinstance(inner, Text):
             if inner.erased is not None:
-                data.setdefault(name, deepcopy(inner.erased))
+                data.setdefault(name, inner.erased())
         elif isinstance(inner, list):
             for item in data.get(name, ()):
                 put_erased(item, inner[0])

@@ -1,4 +1,4 @@
-"""Checks of the machine: the data folder and the local model."""
+"""Checks of the machine and the settings: the data folder, the message handlers, the keys of texts, the local model."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from send2llm.bootstrap import text_keys
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model.model_file import checked_model_path, model_path
@@ -45,6 +46,23 @@ def check_handlers(settings: Settings) -> Finding:
     except ConfigurationError as error:
         return Finding("handlers", "fail", str(error), "Correct handlers and handler_options in send2llm.toml.")
     return Finding("handlers", "ok", ", ".join(settings.handlers) or "none")
+
+
+def check_encryption(settings: Settings) -> Finding:
+    """Whether texts are encrypted, and so can be erased; makes no key."""
+    key_file = settings.encryption.key_file
+    if settings.encryption.key is None and key_file is not None and not key_file.exists():
+        return Finding("encryption", "ok", f"{key_file} (not made yet)")
+    try:
+        keys = text_keys(settings)
+    except (ConfigurationError, OSError) as error:
+        return Finding("encryption", "fail", str(error), "Correct the key; whoever has lost it cannot read the texts.")
+    if keys is not None:
+        return Finding("encryption", "ok", f"texts are encrypted, master key {keys.name}")
+    if settings.database_url is None:
+        return Finding("encryption", "ok", "a key is made when the service first starts")
+    remedy = "Set encryption.key_file, or no conversation can be erased."
+    return Finding("encryption", "warn", "texts are stored in plain", remedy)
 
 
 def check_local_model(settings: Settings, data_dir: Path) -> Finding:
