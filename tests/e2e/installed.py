@@ -15,6 +15,10 @@ import psutil
 import psycopg
 from openai import OpenAI
 
+from send2llm.bootstrap import TEXT_KEYS_FILE
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.text_keys import TextKeys
+from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import EmbeddedPostgres
 from send2llm.infrastructure.providers.presets import usual_variables
 from send2llm.testing.eventually import eventually
@@ -112,13 +116,15 @@ class Folder:
 
     def events(self, topic: str) -> list[dict[str, Any]]:
         """The data of the stored events of a topic (without ``conversation.``), the stream among them."""
+        codec = EventCodec(EventRegistry.default(), TextKeys.of_file(self.path / TEXT_KEYS_FILE))
         with self.database() as connection:
             rows = connection.execute(
-                "SELECT originator_id, convert_from(state, 'UTF8')::jsonb -> 'data' FROM stored_events"
+                "SELECT originator_id, originator_version, topic, state, wrapped"
+                " FROM stored_events LEFT JOIN conversation_keys USING (originator_id)"
                 " WHERE topic = %s ORDER BY notification_id",
                 [f"conversation.{topic}"],
             ).fetchall()
-        return [{"stream": stream, **data} for stream, data in rows]
+        return [{"stream": row[0], **codec.read_plain(*row)[1]} for row in rows]
 
     def open_calls(self) -> set[str]:
         """Calls without an outcome; no call may have two."""

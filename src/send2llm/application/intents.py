@@ -52,7 +52,8 @@ class SendMessage:
     already, only the rest is. Without one, they continue the conversation whose transcript they begin with, or start
     a new one. ``parts_only`` says that the messages are new in any case and are never compared. With ``after`` they
     follow an earlier answer: in its conversation if nothing has been said there since, else in a branch of it.
-    ``template`` is what the first of them were made from, for the record.
+    ``template`` is what the first of them were made from, for the record. A conversation that begins with them gets the
+    ``labels``; a branch has those of its conversation, too.
     """
 
     model: str
@@ -312,7 +313,7 @@ class Intents:
             return _Place(conversation, conversation.messages, told.unsaid(conversation, all_new=False))
         if not fresh:
             return await self._after(command, earlier, fresh=True)  # perhaps it was erased, and is not to be copied
-        labels = {**command.labels, BRANCH_LABEL: str(conversation.id)}
+        labels = {**conversation.labels, **command.labels, BRANCH_LABEL: str(conversation.id)}
         return _Place.new_one(Conversation.start(self._identifiers.new(), labels=labels), told.messages)
 
     async def _continued(self, told: Told, context: Context, *, fresh: bool) -> Conversation | None:

@@ -5,7 +5,7 @@ domain: ``time_travel`` folds it from the events themselves.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol
@@ -129,7 +129,8 @@ class ConversationFilter:
     """Which conversations; ``None`` asks for nothing.
 
     ``model`` and ``provider`` are those of the last call. ``started_from`` is included, ``started_before`` is
-    not. ``text`` is looked for in titles, whatever its case.
+    not. ``text`` is looked for in titles, whatever its case. All of the ``labels`` are there, and maybe
+    others.
     """
 
     tenant: str | None = None
@@ -139,6 +140,7 @@ class ConversationFilter:
     started_from: datetime | None = None
     started_before: datetime | None = None
     text: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 EVERYTHING = ConversationFilter()

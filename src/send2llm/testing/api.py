@@ -37,6 +37,7 @@ class FakeConversation:
     events: list[Json] = field(default_factory=list)
     awaited: bool = False
     closed: bool = False
+    erased: bool = False
 
     @property
     def answers(self) -> list[str]:
@@ -150,6 +151,7 @@ class FakeApi:
             Route(f"{conversation}/events", self._checked(self._conversation_events)),
             Route(f"{conversation}/feedback", self._checked(self._feedback), methods=["POST"]),
             Route(f"{conversation}/close", self._checked(self._close), methods=["POST"]),
+            Route(f"{conversation}/erase", self._checked(self._erase), methods=["POST"]),
         ]
 
     def _checked(self, endpoint: Endpoint) -> Endpoint:
@@ -231,7 +233,8 @@ class FakeApi:
 
     async def _list(self, request: Request) -> Response:
         limit, start = int(request.query_params["limit"]), int(request.query_params.get("cursor", 0))
-        lines = [_line(one) for one in reversed(self.conversations.values())]
+        wanted = dict(pair.split("=", 1) for pair in request.query_params.getlist("label")).items()
+        lines = [_line(one) for one in reversed(self.conversations.values()) if wanted <= one.labels.items()]
         more = start + limit < len(lines)
         return JSONResponse({"data": lines[start : start + limit], "next_cursor": str(start + limit) if more else None})
 
@@ -250,6 +253,16 @@ class FakeApi:
         conversation = self._conversation(request)
         conversation.closed = True
         self.record(conversation, "conversation.closed", await request.json())
+        return JSONResponse(_state(conversation))
+
+    async def _erase(self, request: Request) -> Response:
+        conversation = self._conversation(request)
+        if conversation.awaited:
+            return _problem(409, "completion_in_progress", "It is waiting for an answer.", retry_after="0")
+        if not conversation.erased:
+            conversation.erased = True
+            conversation.messages.clear()
+            self.record(conversation, "conversation.erased", await request.json())
         return JSONResponse(_state(conversation))
 
     async def _send(self, request: Request) -> Response:
@@ -359,7 +372,7 @@ def _problem(status: int, code: str, detail: str, *, retry_after: str | None = N
 def _state(conversation: FakeConversation) -> Json:
     return {
         "id": conversation.id,
-        "state": "closed" if conversation.closed else "open",
+        "state": "erased" if conversation.erased else "closed" if conversation.closed else "open",
         "version": len(conversation.events),
         "labels": conversation.labels,
     }

@@ -110,4 +110,5 @@ def _matches(row: Row, matching: ConversationFilter) -> bool:
         and (matching.started_from is None or row["started_at"] >= matching.started_from)
         and (matching.started_before is None or row["started_at"] < matching.started_before)
         and (not matching.text or matching.text.lower() in (row["title"] or "").lower())
+        and matching.labels.items() <= row["labels"].items()
     )

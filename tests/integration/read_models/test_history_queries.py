@@ -257,14 +257,27 @@ async def test_who_asks_for_another_tenant_or_for_nothing(story: Story) -> None:
         (ConversationFilter(started_from=START + timedelta(seconds=5)), "cb"),
         (ConversationFilter(started_before=START + timedelta(seconds=5)), "a"),
         (ConversationFilter(tenant="nobody"), ""),
+        (ConversationFilter(labels={"user": "4711"}), "ba"),
+        (ConversationFilter(labels={"user": "4711", "team": "\x00"}), "b"),
+        (ConversationFilter(labels={"user": "4711", "team": "blue"}), ""),
+        (ConversationFilter(labels={"user": "47"}), ""),
     ],
 )
 async def test_filters(story: Story, matching: ConversationFilter, found: str) -> None:
     names = dict(zip((uuid4(), uuid4(), uuid4()), "abc", strict=True))
     a, b, c = names
-    story.tell(a, ConversationStarted(), *turn("a parrot", provider="echo", model="parrot"), tenant="acme")
     story.tell(
-        b, ConversationStarted(), *turn("100% sure?", provider="zoo", model="owl"), ConversationClosed(), tenant="acme"
+        a,
+        ConversationStarted(labels={"user": "4711"}),
+        *turn("a parrot", provider="echo", model="parrot"),
+        tenant="acme",
+    )
+    story.tell(
+        b,
+        ConversationStarted(labels={"user": "4711", "team": "\x00"}),
+        *turn("100% sure?", provider="zoo", model="owl"),
+        ConversationClosed(),
+        tenant="acme",
     )
     story.tell(c, ConversationStarted(), said("waiting"), requested(uuid4(), provider="zoo", model="sloth"))
     page = await story.queries.conversations(matching)

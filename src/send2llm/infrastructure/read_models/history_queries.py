@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import Column, Select, func, select, tuple_
+from sqlalchemy import Column, Select, Text, cast, func, literal, literal_column, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 
 from send2llm.application.queries import (
     EVERYTHING,
@@ -18,7 +19,7 @@ from send2llm.application.queries import (
     OpenCompletion,
 )
 from send2llm.domain.errors import ConversationNotFound, InvalidRequest
-from send2llm.infrastructure.projections.bulk import storable_text
+from send2llm.infrastructure.projections.bulk import storable_json, storable_text
 from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models import history_tables
 from send2llm.infrastructure.read_models.cursors import read_cursor, write_cursor
@@ -139,4 +140,8 @@ def _matching(matching: ConversationFilter) -> Select[Any]:
         found = found.where(table.started_at < matching.started_before)
     if matching.text:
         found = found.where(table.title.icontains(storable_text(matching.text), autoescape=True))
+    if matching.labels:
+        # The first of the conditions is for the planner: it is the one of the index.
+        labels = cast(literal(storable_json(dict(matching.labels)), Text), JSONB)
+        found = found.where(table.labels != literal_column("'{}'", JSONB), table.labels.contains(labels))
     return found

@@ -81,6 +81,14 @@ Index(
     conversations.c.id,
     postgresql_where=text("state <> 'open'"),
 )
+# Conversations without labels, perhaps all, cost nothing here.
+Index(
+    None,
+    conversations.c.labels,
+    postgresql_using="gin",
+    postgresql_ops={"labels": "jsonb_path_ops"},
+    postgresql_where=text("labels <> '{}'"),
+)
 
 messages = Table(
     table_name(NAME, VERSION, "messages"),

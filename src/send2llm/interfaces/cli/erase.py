@@ -1,25 +1,47 @@
 """``send2llm erase``: give up what was said in conversations."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from send2llm.interfaces.cli.connecting import connect
+from send2llm.interfaces.cli.errors import ServiceProblem
+from send2llm.interfaces.cli.history import list_conversations
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import note, write_json
+from send2llm.interfaces.cli.progress import progress_bar
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
+if TYPE_CHECKING:
+    from send2llm.interfaces.cli.client import ServiceClient
+
 Conversations = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="The conversations' ids; - reads them from standard input.")
+    list[str] | None,
+    typer.Argument(
+        metavar="ID...", help="The conversations' ids; - reads them from standard input.", show_default=False
+    ),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Instead of ids: all conversations with this label; repeatable."),
 ]
 Reason = Annotated[str, typer.Option(help="Why; it stays, so name nobody in it.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 
+@dataclass
+class _Done:
+    erased: list[Any] = field(default_factory=list)
+    refused: list[tuple[str, ServiceProblem]] = field(default_factory=list)
+
+
 def erase(
-    conversations: Conversations,
+    conversations: Conversations = None,
     *,
+    label: Label = None,
     reason: Reason = "",
     yes: Yes = False,
     as_json: AsJson = False,
@@ -28,20 +50,56 @@ def erase(
     """Erase what was said in conversations, for ever; what they cost, and when, stays.
 
     The key under which the texts are encrypted is destroyed. Summaries of a conversation go with it; branches of it are
-    conversations of their own. Erasing an erased conversation changes nothing.
+    conversations of their own. Erasing an erased conversation changes nothing. What cannot be erased does not stop the
+    rest; it is told at the end.
     """
-    ids = sys.stdin.read().split() if conversations == ["-"] else conversations
-    if not yes:
-        if conversations == ["-"]:
-            raise typer.BadParameter("with ids from standard input nobody can be asked: add --yes.")
-        typer.confirm(f"Erase what was said in {_how_many(ids)}? This cannot be undone.", abort=True, err=True)
+    if bool(conversations) == bool(label):
+        raise typer.BadParameter("give either ids or --label.")
+    if conversations == ["-"] and not yes:
+        raise typer.BadParameter("with ids from standard input nobody can be asked: add --yes.")
     with connect(url) as client:
-        erased = [client.post(f"/api/conversations/{one}/erase", {"reason": reason}) for one in ids]
+        ids = _labelled(client, label) if label else _named(conversations or [])
+        if ids and not yes:
+            typer.confirm(f"Erase what was said in {_how_many(ids)}? This cannot be undone.", abort=True, err=True)
+        done = _erase(client, ids, reason)
     if as_json:
-        write_json({"data": erased})
+        refused = [{"id": one, "code": problem.problem, "detail": str(problem)} for one, problem in done.refused]
+        write_json({"data": done.erased, "refused": refused})
     else:
-        note(f"What was said in {_how_many(ids)} is erased.")
+        _tell(done)
+    if done.refused:
+        raise typer.Exit(1)
 
 
-def _how_many(ids: list[str]) -> str:
+def _named(ids: list[str]) -> list[str]:
+    return sys.stdin.read().split() if ids == ["-"] else ids
+
+
+def _labelled(client: "ServiceClient", labels: list[str]) -> list[str]:
+    found = list_conversations(client, None, None, {"label": labels})["data"]
+    return [str(one["id"]) for one in found if one["state"] != "erased"]
+
+
+def _erase(client: "ServiceClient", ids: Sequence[str], reason: str) -> _Done:
+    done = _Done()
+    with progress_bar("Erasing", "conversations") as told:
+        for number, one in enumerate(ids, 1):
+            try:
+                done.erased.append(client.post(f"/api/conversations/{one}/erase", {"reason": reason}))
+            except ServiceProblem as problem:
+                done.refused.append((one, problem))
+            told(number, len(ids))
+    return done
+
+
+def _tell(done: _Done) -> None:
+    for one, problem in done.refused:
+        note(f"{one} is not erased: {problem}")
+    if done.erased:
+        note(f"What was said in {_how_many([one['id'] for one in done.erased])} is erased.")
+    elif not done.refused:
+        note("There is no such conversation, or it is erased already.")
+
+
+def _how_many(ids: Sequence[str]) -> str:
     return f"the conversation {ids[0]}" if len(ids) == 1 else f"{len(ids)} conversations"

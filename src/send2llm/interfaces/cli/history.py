@@ -1,5 +1,6 @@
 """``send2llm history``: the conversations that were held, or one of them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,8 +41,9 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many conve
 Cursor = Annotated[str | None, typer.Option(help="Go on where an earlier list ended.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Only those last answered by this model.")]
 Provider = Annotated[str | None, typer.Option(help="Only those last answered by this provider.")]
-State = Annotated[str | None, typer.Option(help="Only those in this state: open, awaiting or closed.")]
+State = Annotated[str | None, typer.Option(help="Only those in this state: open, awaiting, closed or erased.")]
 Query = Annotated[str | None, typer.Option("--query", "-q", help="Only those whose title has these words.")]
+Label = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label; repeatable.")]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only those started at this time or later.")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only those started before this time.")]
 
@@ -56,6 +58,7 @@ def history(
     provider: Provider = None,
     state: State = None,
     query: Query = None,
+    label: Label = None,
     since: Since = None,
     until: Until = None,
     as_json: AsJson = False,
@@ -67,6 +70,7 @@ def history(
         "provider": provider,
         "state": state,
         "q": query,
+        "label": label or None,
         "started_after": since,
         "started_before": until,
     }
@@ -77,18 +81,21 @@ def history(
             return
         if at is not None:
             raise typer.BadParameter("--at needs the ID of a conversation")
-        page = _list(client, limit, cursor, filters)
+        page = list_conversations(client, limit, cursor, filters)
     write_json(page) if as_json else _show_list(page)
 
 
-def _list(client: "ServiceClient", limit: int, cursor: str | None, filters: dict[str, str | None]) -> "JsonDocument":
-    """So many conversations as one page, however many the service's own pages took."""
+def list_conversations(
+    client: "ServiceClient", limit: int | None, cursor: str | None, filters: Mapping[str, str | list[str] | None]
+) -> "JsonDocument":
+    """So many conversations, or all, as one page, however many the service's own pages took."""
     found: list[Any] = []
     while True:
-        page = client.get("/api/conversations", limit=min(PAGE, limit - len(found)), cursor=cursor, **filters)
+        wanted = PAGE if limit is None else min(PAGE, limit - len(found))
+        page = client.get("/api/conversations", limit=wanted, cursor=cursor, **filters)
         found += page["data"]
         cursor = page.get("next_cursor")
-        if cursor is None or len(found) >= limit:
+        if cursor is None or len(found) == limit:
             return {"data": found, "next_cursor": cursor}
 
 

@@ -16,6 +16,7 @@ from send2llm.application.send_message import MessageSender
 from send2llm.domain.completion import deltas_of
 from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
+from send2llm.domain.message import NO_EXTRAS
 from send2llm.infrastructure.formats.caller_format import AnswerFacts, CallerFormat, CallerRequest, StreamWriter
 from send2llm.interfaces.http.asgi import (
     EVENT_STREAM,
@@ -32,6 +33,7 @@ from send2llm.interfaces.http.asgi import (
 )
 from send2llm.interfaces.http.errors import ErrorView
 from send2llm.interfaces.http.front import CONTEXT
+from send2llm.interfaces.http.labels import LABELS_HEADER, read_labels
 from send2llm.interfaces.http.reply_headers import reply_headers, stream_headers
 
 logger = structlog.get_logger(__name__)
@@ -91,7 +93,7 @@ class AnswerEndpoint:
 
 
 def _command(request: CallerRequest, headers: Mapping[bytes, bytes]) -> SendMessage:
-    key = headers.get(IDEMPOTENCY_HEADER)
+    key, labels = headers.get(IDEMPOTENCY_HEADER), headers.get(LABELS_HEADER)
     return SendMessage(
         model=request.model,
         messages=request.messages,
@@ -99,6 +101,7 @@ def _command(request: CallerRequest, headers: Mapping[bytes, bytes]) -> SendMess
         conversation_id=_conversation_id(headers.get(CONVERSATION_HEADER), request.after),
         streaming=request.stream,
         idempotency_key=None if key is None else read_idempotency_key(key),
+        labels=NO_EXTRAS if labels is None else read_labels(labels),
         after=request.after,
     )
 

@@ -17,6 +17,7 @@ from send2llm.domain.budget_period import PeriodKind
 from send2llm.domain.budget_plan import DEFAULT_THRESHOLDS
 from send2llm.domain.budget_scope import LONGEST_NAME, BudgetScope
 from send2llm.domain.prompt_template_events import VariableType
+from send2llm.interfaces.http.labels import MOST_LABELS
 from send2llm.interfaces.http.numbers import Percent, Score, Usd
 
 
@@ -28,7 +29,7 @@ class StartConversation(_Body):
     """Begin a conversation, with an id and labels of one's own choice if wanted."""
 
     id: UUID | None = None
-    labels: dict[str, str] = Field(default={}, max_length=64)
+    labels: dict[str, str] = Field(default={}, max_length=MOST_LABELS)
 
 
 class UsePrompt(_Body):

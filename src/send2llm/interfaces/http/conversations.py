@@ -22,6 +22,7 @@ from send2llm.interfaces.http.bodies import (
 )
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ANY_CALL, ends, problems
+from send2llm.interfaces.http.labels import MOST_LABELS, named_labels
 from send2llm.interfaces.http.message_stream import MessageStream
 from send2llm.interfaces.http.moments import Rfc3339, number_or_time
 from send2llm.interfaces.http.reply_headers import reply_headers
@@ -98,6 +99,9 @@ async def list_conversations(
     q: Annotated[str | None, Query(description="Words in the title.")] = None,
     started_after: Rfc3339 | None = None,
     started_before: Rfc3339 | None = None,
+    label: Annotated[
+        list[str] | None, Query(description="`name=value`; more of them: all have to be there.", max_length=MOST_LABELS)
+    ] = None,
 ) -> dict[str, Any]:
     """Pages go on with `next_cursor`; `model` and `provider` are those of the last call."""
     matching = ConversationFilter(
@@ -107,6 +111,7 @@ async def list_conversations(
         started_from=started_after,
         started_before=started_before,
         text=q,
+        labels=named_labels(label or (), encoded=False),
     )
     page = await service.history.conversations(matching, limit=limit, cursor=cursor)
     data = [views.conversation_summary(summary) for summary in page.conversations]
