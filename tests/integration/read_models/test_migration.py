@@ -2,14 +2,22 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.read_models.migration import METADATA, VERSION_TABLE, current, migrate, pending
+from send2llm.infrastructure.read_models.migration import (
+    METADATA,
+    VERSION_TABLE,
+    current,
+    migrate,
+    migration_config,
+    pending,
+)
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
 
 
 def test_from_nothing_to_the_present(database: ConnectionInfo) -> None:
@@ -40,4 +48,23 @@ def test_migrations_make_the_tables_that_the_code_knows(migrated: ConnectionInfo
         )
         assert compare_metadata(context, list(METADATA)) == []
         assert {VERSION_TABLE, "stored_events"} <= set(inspect(connection).get_table_names())
+    engine.dispose()
+
+
+def test_every_build_of_the_history_gets_its_index_of_labels(migrated: ConnectionInfo) -> None:
+    engine = create_engine(migrated.sqlalchemy_url)
+    with engine.begin() as connection:
+        alembic = migration_config(connection)
+        command.downgrade(alembic, "0006")
+        connection.execute(text("CREATE SCHEMA build_history_v1_b2"))
+        connection.execute(
+            text("CREATE TABLE build_history_v1_b2.history_v1_conversations (LIKE history_v1_conversations)")
+        )
+        for _ in range(2):
+            command.upgrade(alembic, "0007")
+            schemas = connection.execute(
+                text("SELECT schemaname FROM pg_indexes WHERE indexdef LIKE '% gin (labels jsonb_path_ops)%'")
+            )
+            assert set(schemas.scalars()) == {"public", "build_history_v1_b2"}
+            command.downgrade(alembic, "0006")
     engine.dispose()

@@ -45,7 +45,7 @@ def migrate(database: ConnectionInfo) -> Sequence[str]:
         _ensure_event_store(connection, database)
         missing = _pending(connection)
         if missing:
-            command.upgrade(_config(connection), "head")
+            command.upgrade(migration_config(connection), "head")
             log.info("schema.migrated", migrations=missing)
         return missing
 
@@ -87,7 +87,8 @@ def _ensure_event_store(connection: Connection, database: ConnectionInfo) -> Non
         datastore.close()
 
 
-def _config(connection: Connection) -> Config:
+def migration_config(connection: Connection) -> Config:
+    """What Alembic works with on this connection."""
     config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
     config.set_main_option("script_location", SCRIPTS)
     return config
@@ -98,6 +99,6 @@ def _context(connection: Connection) -> MigrationContext:
 
 
 def _pending(connection: Connection) -> Sequence[str]:
-    scripts = ScriptDirectory.from_config(_config(connection))
+    scripts = ScriptDirectory.from_config(migration_config(connection))
     applied = _context(connection).get_current_revision() or "base"
     return [script.revision for script in scripts.iterate_revisions("heads", applied)][::-1]

@@ -83,8 +83,8 @@ def _page(items: Sequence[Body], limit: int, after: str | None) -> dict[str, Any
 async def delete_response(response_id: str) -> Response:
     """An error that says so."""
     raise InvalidRequest(
-        f"The response {response_id[:80]!r} stays: it is told from events, and nothing is deleted from an event store. What was said in a "
-        "whole conversation can be erased: POST /api/conversations/ID/erase."
+        f"The response {response_id[:80]!r} stays: it is told from events, and nothing is deleted from an event store. "
+        "What was said in a whole conversation can be erased: POST /api/conversations/ID/erase."
     )
 
 
