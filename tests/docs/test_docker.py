@@ -1,9 +1,11 @@
 """What can be known of the image without building it."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from pages import ROOT
+from pydantic import BaseModel
 
 from send2llm.settings import CLIENT_VARIABLES, ENV_PREFIX, Settings
 
@@ -24,9 +26,16 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
     assert [path for path in kept if not (ROOT / path).exists()] == []
 
 
+def _names(section: type[BaseModel]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{name}__{inner}" for inner in _names(field.annotation))
+
+
 @pytest.mark.parametrize("text", [DOCKERFILE, COMPOSE], ids=["Dockerfile", "compose.yaml"])
 def test_variables_are_settings(text: str) -> None:
-    known = {name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    known = {name.upper() for name in _names(Settings)} | CLIENT_VARIABLES
     assert set(re.findall(rf"\b{ENV_PREFIX}([A-Z][A-Z_]*[A-Z])\b", text)) <= known
 
 
