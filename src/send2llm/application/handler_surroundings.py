@@ -6,7 +6,7 @@ from uuid import UUID
 
 from send2llm.application.ports import Conversations
 from send2llm.application.templates import TemplateShelf
-from send2llm.domain.errors import CompletionNotFound
+from send2llm.domain.errors import CompletionNotFound, ConversationNotFound
 from send2llm.domain.message import Message
 from send2llm.domain.prompt_template_events import TemplateVersionAdded
 
@@ -27,8 +27,10 @@ class HandlerSurroundings:
         self._shelf = shelf
         self._windows = windows
 
-    async def said(self, conversation_id: UUID, up_to: UUID | None) -> Sequence[Message]:
-        """The transcript of a conversation, or that up to an answer; raises ``NotFound``."""
+    async def said(self, conversation_id: UUID, up_to: UUID | None, tenant: str) -> Sequence[Message]:
+        """The transcript of a conversation of the ``tenant``, or that up to an answer; raises ``NotFound``."""
+        if await self._conversations.tenant_of(conversation_id) != tenant:
+            raise ConversationNotFound(conversation_id)
         conversation = await self._conversations.load(conversation_id)
         if up_to is None:
             return conversation.messages

@@ -5,6 +5,7 @@ not even called. ``docs/handlers.md`` shows how to write one.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from send2llm.application.intents import SendMessage
 from send2llm.application.open_call import Reply
 from send2llm.application.outgoing import Outgoing
 from send2llm.domain.completion import Parameters
+from send2llm.domain.errors import NotFound
 from send2llm.domain.message import JsonObject, Message
 from send2llm.domain.prompt_template_events import TemplateVersionAdded
 
@@ -39,8 +41,8 @@ MakeRewriter = Callable[[TextKind], Rewriter]
 class Surroundings(Protocol):
     """What handlers may ask of the service."""
 
-    async def said(self, conversation_id: UUID, up_to: UUID | None) -> Sequence[Message]:
-        """The transcript of a conversation, or that up to an answer."""
+    async def said(self, conversation_id: UUID, up_to: UUID | None, tenant: str) -> Sequence[Message]:
+        """The transcript of a conversation of the ``tenant``, or that up to an answer."""
         ...
 
     async def template(self, name: str, version: int | None) -> TemplateVersionAdded:
@@ -70,11 +72,16 @@ class Exchange:
         self._ask = ask
 
     async def said(self, command: SendMessage) -> Sequence[Message]:
-        """What was said in the conversation that the command names, answers included; raises ``NotFound``."""
+        """What was said in the conversation that the command names, answers included; raises ``ConversationNotFound``.
+
+        Nothing before an earlier answer that there is not: the call is refused when it comes to that.
+        """
         if command.conversation_id is not None:
-            return await self._surroundings.said(command.conversation_id, None)
+            return await self._surroundings.said(command.conversation_id, None, self.context.tenant)
         if command.after is not None:
-            return await self._surroundings.said(command.after.conversation_id, command.after.completion_id)
+            after = command.after
+            with suppress(NotFound):
+                return await self._surroundings.said(after.conversation_id, after.completion_id, self.context.tenant)
         return ()
 
     async def template(self, name: str, version: int | None = None) -> TemplateVersionAdded:

@@ -285,9 +285,11 @@ class Intents:
     ) -> "_Place":
         """The conversation that the call belongs to, what was said in it, and what is new to it."""
         if command.after is not None and conversation_id is None:
-            return await self._after(command, command.after, fresh=fresh)
+            return await self._after(command, command.after, context, fresh=fresh)
         told = Told(command.messages)
         if conversation_id is not None:
+            if await self._conversations.tenant_of(conversation_id) != context.tenant:
+                raise ConversationNotFound(conversation_id)
             conversation = await self._conversations.load(conversation_id, fresh=fresh)
             said = conversation.messages if command.parts_only else told.as_told(conversation)
             return _Place(conversation, said, told.unsaid(conversation, all_new=command.parts_only))
@@ -297,8 +299,10 @@ class Intents:
                 return _Place(continued, told.as_told(continued), told.unsaid(continued, all_new=False))
         return _Place.new_one(Conversation.start(self._identifiers.new(), labels=command.labels), command.messages)
 
-    async def _after(self, command: SendMessage, earlier: EarlierAnswer, *, fresh: bool) -> "_Place":
+    async def _after(self, command: SendMessage, earlier: EarlierAnswer, context: Context, *, fresh: bool) -> "_Place":
         """The conversation of an earlier answer, or a branch of it; raises ``EarlierAnswerNotFound``."""
+        if await self._conversations.tenant_of(earlier.conversation_id) != context.tenant:
+            raise EarlierAnswerNotFound(earlier)
         failed = False
         try:
             conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
@@ -307,12 +311,13 @@ class Intents:
         except NotFound:
             if fresh:
                 raise EarlierAnswerNotFound(earlier, failed=failed) from None
-            return await self._after(command, earlier, fresh=True)  # what was known here may be old
+            return await self._after(command, earlier, context, fresh=True)  # what was known here may be old
         told = Told(going_on(said, command.messages))
         if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):
             return _Place(conversation, conversation.messages, told.unsaid(conversation, all_new=False))
         if not fresh:
-            return await self._after(command, earlier, fresh=True)  # perhaps it was erased, and is not to be copied
+            # Perhaps it was erased, and is not to be copied.
+            return await self._after(command, earlier, context, fresh=True)
         labels = {**conversation.labels, **command.labels, BRANCH_LABEL: str(conversation.id)}
         return _Place.new_one(Conversation.start(self._identifiers.new(), labels=labels), told.messages)
 

@@ -76,6 +76,10 @@ class Conversations(Protocol):
         """
         ...
 
+    async def tenant_of(self, conversation_id: UUID) -> str | None:
+        """Whose conversation it is, ``None`` when there is none of that id; raises ``StoreUnavailable``."""
+        ...
+
     async def find(self, digests: Sequence[bytes], tenant: str) -> UUID | None:
         """The conversation of ``tenant`` whose whole transcript has one of the ``digests``: the last such one."""
         ...

@@ -53,9 +53,9 @@ class Parameters:
     ``tools``, ``tool_choice`` and ``response_format`` are in the shape of OpenAI's chat completions; a tool may hold
     a further object under the name of a wire format, which goes to providers of that format only, and a tool of the
     type ``foreign`` (``format``, ``body``) is known to one format only. ``reasoning_effort`` is OpenAI's word
-    (``minimal``, ``low``, ``medium``, ``high`` ...), ``reasoning_tokens`` the most tokens of thought. ``extras`` are
-    the caller's further fields, known only to ``format``, the wire format they came in: a provider of another format
-    does not get them, and the call is refused if they matter.
+    (``minimal``, ``low``, ``medium``, ``high`` ...), ``reasoning_tokens`` the most tokens of thought, 0 for none if the
+    model can do without. ``extras`` are the caller's further fields, known only to ``format``, the wire format they
+    came in: a provider of another format does not get them, and the call is refused if they matter.
     """
 
     max_output_tokens: int | None = None

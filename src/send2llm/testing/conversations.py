@@ -67,6 +67,11 @@ class InMemoryConversations:
         events = [recorded.event for recorded in self.store.stream(conversation_stream(conversation_id))]
         return Conversation.fold(conversation_id, events)  # type: ignore[arg-type] # the stream's name vouches for them
 
+    async def tenant_of(self, conversation_id: UUID) -> str | None:
+        """Whose conversation it is, ``None`` when there is none of that id."""
+        events = self.store.stream(conversation_stream(conversation_id))
+        return events[0].metadata.tenant if events else None
+
     async def find(self, digests: Sequence[bytes], tenant: str) -> UUID | None:
         """The last conversation of ``tenant`` with the first of the ``digests`` that any has."""
         self.store.must_be_available()

@@ -42,6 +42,7 @@ __all__ = [
     "completion_chunks",
     "embeddings",
     "event",
+    "listed_models",
     "running",
     "running_in_thread",
     "vector_of",
@@ -129,6 +130,12 @@ def event(body: Body) -> bytes:
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
 
 
+def listed_models(models: Sequence[str]) -> Body:
+    """The body of a reply to ``GET .../models``."""
+    listed = [{"id": model, "object": "model", "created": CREATED, "owned_by": "fake"} for model in models]
+    return {"object": "list", "data": listed}
+
+
 def embeddings(request: Body) -> Body:
     """The body of a reply to a request for embeddings, in the encoding that it asks for."""
     given = request["input"]
@@ -168,8 +175,7 @@ class FakeOpenAIServer(FakeProviderServer):
     def at_once(self, request: RecordedRequest) -> provider_server.Reply | None:
         """The models, and 404 for paths that are not OpenAI's."""
         if request.path.endswith("/models"):
-            listed = [{"id": model, "object": "model", "created": CREATED, "owned_by": "fake"} for model in self.models]
-            return Reply.json({"object": "list", "data": listed})
+            return Reply.json(listed_models(self.models))
         if request.path.endswith(("/chat/completions", "/embeddings")):
             return None
         return ErrorReply(404, message=f"Unknown request URL: {request.method} {request.path}")

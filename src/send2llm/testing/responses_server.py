@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from send2llm.testing import provider_server
-from send2llm.testing.openai_server import CREATED, ErrorReply
+from send2llm.testing.openai_server import CREATED, ErrorReply, embeddings, listed_models
 from send2llm.testing.provider_server import (
     Behaviour,
     Body,
@@ -197,9 +197,9 @@ def event(body: Body) -> bytes:
 
 
 class FakeResponsesServer(FakeProviderServer):
-    """Answers ``POST .../responses`` with the scripted behaviours in turn, and ``GET .../models``.
+    """Answers ``POST .../responses`` and ``.../embeddings`` as scripted, and ``GET .../models``.
 
-    Without a script it says "Hello!", streamed or not as asked.
+    Without a script it says "Hello!", streamed or not as asked, and gives texts the vectors of ``vector_of``.
     """
 
     def __init__(self, *behaviours: Behaviour, models: Sequence[str] = ("fake-model-1",)) -> None:
@@ -209,12 +209,13 @@ class FakeResponsesServer(FakeProviderServer):
     def at_once(self, request: RecordedRequest) -> Reply | None:
         """The models, and 404 for paths that are not OpenAI's."""
         if request.path.endswith("/models"):
-            listed = [{"id": model, "object": "model", "created": CREATED, "owned_by": "fake"} for model in self.models]
-            return Reply.json({"object": "list", "data": listed})
-        if request.path.endswith("/responses"):
+            return Reply.json(listed_models(self.models))
+        if request.path.endswith(("/responses", "/embeddings")):
             return None
         return ErrorReply(404, message=f"Unknown request URL: {request.method} {request.path}")
 
     def usual(self, request: RecordedRequest) -> Behaviour:
-        """A greeting."""
+        """A greeting, or vectors."""
+        if request.path.endswith("/embeddings"):
+            return Reply.json(embeddings(request.json))
         return StreamReply.of("Hello!") if request.json.get("stream") else Reply.json(response("Hello!"))

@@ -255,6 +255,13 @@ class TestFinding:
         assert await store.conversations.find([theirs.digest], "acme") is None
         assert await store.conversations.find([theirs.digest], "other") == theirs.id
 
+    async def test_it_is_known_whose_a_conversation_is(self, store):
+        ours, theirs = await one_turn(store), await one_turn(store, replace(CONTEXT, tenant="other"))
+        for _ in range(2):
+            assert await store.conversations.tenant_of(ours.id) == "acme"
+            assert await store.another.tenant_of(theirs.id) == "other"
+        assert await store.conversations.tenant_of(uuid4()) is None
+
     async def test_the_last_of_several(self, store):
         first, second = await one_turn(store), await one_turn(store)
         assert first.digest == second.digest

@@ -139,6 +139,26 @@ async def test_picture(service: Gateway, way: WayIn, behind: Behind, request: py
     assert PICTURE in behind.server.requests[-1].body.decode()
 
 
+ONLY_TEXT_INSTRUCTS = frozenset({"bedrock", "cohere", "gemini", "mistral", "vertex"})
+"""Providers whose instructions are texts, and no pictures."""
+
+
+async def test_picture_in_instructions(
+    service: Gateway, way: WayIn, behind: Behind, request: pytest.FixtureRequest
+) -> None:
+    behind.will_say(SAID)
+
+    response = await service.api.post(way.path, json=way.instruct(behind.model, f"Is it? {request.node.name}"))
+
+    if behind.name in ONLY_TEXT_INSTRUCTS:
+        assert response.status_code == 400, response.text
+        assert "a part of type 'image' in a message of the role" in way.error(response.json())[1]
+        assert behind.server.requests == []
+    else:
+        assert response.status_code == 200, response.text
+        assert PICTURE in behind.server.requests[-1].body.decode()
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_error(
     service: Gateway, way: WayIn, behind: Behind, stream: bool, request: pytest.FixtureRequest
@@ -156,8 +176,6 @@ async def test_error(
 
 
 async def test_embeddings(service: Gateway, behind: Behind) -> None:
-    if behind.name == "openai-responses":
-        pytest.skip("it has the embeddings of openai; its fake speaks responses only")
     asked = {"model": f"{behind.name}/{behind.wire.embedding_model or 'any'}", "input": ["rain", "snow"]}
 
     response = await service.api.post("/v1/embeddings", json=asked)

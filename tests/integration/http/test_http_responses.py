@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -17,10 +18,12 @@ from openai.types.responses import (
 )
 from pydantic import BaseModel
 
-from gateway import MODEL, PROVIDER_KEY, Gateway, serving, settings_for
+from gateway import MODEL, PROVIDER_KEY, Gateway, database_of, serving, settings_for
+from send2llm.infrastructure.formats.responses.names import response_id
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.settings import ProviderSettings
 from send2llm.testing import openai_server
+from send2llm.testing.event_writer import EventWriter, turn as conversation_turn
 from send2llm.testing.openai_server import DONE, FakeOpenAIServer, chunk, completion
 from send2llm.testing.responses_server import (
     FakeResponsesServer,
@@ -426,6 +429,43 @@ async def test_an_answer_that_was_never_given_is_named(gateway: Gateway, name: s
     assert (caught.value.param, caught.value.code) == ("previous_response_id", "previous_response_not_found")
     with pytest.raises(NotFoundError):
         await gateway.sdk.responses.retrieve(name)
+
+
+async def test_an_answer_of_another_tenant_is_not_found(gateway: Gateway, provider: FakeOpenAIServer) -> None:
+    conversation_id = uuid4()
+    with EventWriter(database_of(gateway.settings)) as writer:
+        writer.write(conversation_id, *(turn := conversation_turn("Our secret is 42.")), tenant="other")
+    name = response_id(conversation_id, turn[-1].completion_id)
+    asked = {"model": CHAT, "input": "What is it?"}
+    header = {"x-send2llm-conversation-id": str(conversation_id)}
+
+    created = await gateway.api.post("/v1/responses", json={**asked, "previous_response_id": name})
+    continued = await gateway.api.post("/v1/responses", json=asked, headers=header)
+    retrieved = await gateway.api.get(f"/v1/responses/{name}")
+    listed = await gateway.api.get(f"/v1/responses/{name}/input_items")
+
+    errors = [answer.json()["error"] for answer in (created, continued, retrieved, listed)]
+    assert [answer.status_code for answer in (created, continued, retrieved, listed)] == [404] * 4
+    assert {error["type"] for error in errors} == {"invalid_request_error"}
+    assert (errors[0]["code"], errors[0]["param"]) == ("previous_response_not_found", "previous_response_id")
+    assert "secret" not in "".join(map(str, errors))
+    assert provider.requests == []
+    assert await gateway.events("conversation.message_added") != []  # it is there, but not for this caller
+
+
+@pytest.mark.parametrize("path", ["", "/cancel"])
+async def test_whose_a_response_is_cannot_be_found_out_by_what_is_not_supported(gateway: Gateway, path: str) -> None:
+    conversation_id = uuid4()
+    with EventWriter(database_of(gateway.settings)) as writer:
+        writer.write(conversation_id, *(turn := conversation_turn("Our secret is 43.")), tenant="other")
+    names = [response_id(conversation_id, turn[-1].completion_id), response_id(uuid4(), uuid4())]
+
+    method = "POST" if path else "DELETE"
+    answers = [await gateway.api.request(method, f"/v1/responses/{name}{path}") for name in names]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    texts = [answer.text.replace(name[:80], "NAME") for answer, name in zip(answers, names, strict=True)]
+    assert texts[0] == texts[1]
 
 
 async def test_a_response_is_told_again(gateway: Gateway, behind: Behind) -> None:

@@ -15,15 +15,16 @@ from send2llm.testing import bedrock_server, cohere_server, ollama_server
 from send2llm.testing.provider_server import FakeProviderServer, Reply, StreamReply, running
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
-PRICES = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75"}
+PRICES = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75", "cache_write_1h": "6"}
 
 
 def reply_of(server: FakeProviderServer, *, stream: bool) -> Reply | StreamReply:
-    """A thought, and a call of a tool; 125 tokens read, 100 of them from the cache, 20 into it; 7 written."""
+    """A thought, and a call of a tool; 125 tokens read, 100 from the cache, 20 into it (12 for an hour); 7 written."""
     if isinstance(server, bedrock_server.FakeBedrockServer):
         thought = {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "sig"}}}
         use = {"toolUse": {"toolUseId": "call_1", "name": "look", "input": {"at": "ü"}}}
-        cached = {"cacheReadInputTokens": 100, "cacheWriteInputTokens": 20}
+        details = [{"ttl": "1h", "inputTokens": 12}, {"ttl": "5m", "inputTokens": 8}]
+        cached = {"cacheReadInputTokens": 100, "cacheWriteInputTokens": 20, "cacheDetails": details}
         usage = {"inputTokens": 5, "outputTokens": 7, "totalTokens": 132, **cached}
         if stream:
             return StreamReply(bedrock_server.answer_events([thought, use], usage=usage))
@@ -48,7 +49,7 @@ SERVERS = {
 }
 KEYS = {"bedrock": bedrock_server.BEARER_KEY, "cohere": "cohere-key-0123456789"}
 COSTS = {
-    "bedrock": "0.000225",  # 5 x 3 + 100 x 0.3 + 20 x 3.75 + 7 x 15, a million times less
+    "bedrock": "0.000252",  # 5 x 3 + 100 x 0.3 + 8 x 3.75 + 12 x 6 + 7 x 15, a million times less
     "cohere": "0.00021",  # 25 x 3 + 100 x 0.3 + 7 x 15
     "ollama": "0.00048",  # 125 x 3 + 7 x 15
 }

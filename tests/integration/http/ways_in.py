@@ -31,6 +31,9 @@ class WayIn(Protocol):
     def show(self, model: str, question: str) -> Json:
         """Ask about the picture."""
 
+    def instruct(self, model: str, question: str) -> Json:
+        """Ask with a picture among the instructions."""
+
     def answer_call(self, asked: Json, heard: Heard, result: str) -> Json:
         """The request after ``asked`` that tells what the tool gave back."""
 
@@ -67,6 +70,10 @@ class OpenAIChat:
         image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}}
         content = [{"type": "text", "text": question}, image]
         return {"model": model, "messages": [{"role": "user", "content": content}]}
+
+    def instruct(self, model: str, question: str) -> Json:
+        (shown,) = self.show(model, "This is our logo.")["messages"]
+        return {"model": model, "messages": [{**shown, "role": "system"}, {"role": "user", "content": question}]}
 
     def answer_call(self, asked: Json, heard: Heard, result: str) -> Json:
         calls = [
@@ -126,6 +133,10 @@ class Anthropic:
         content = [{"type": "text", "text": question}, image]
         return {"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": content}]}
 
+    def instruct(self, model: str, question: str) -> Json:
+        shown = self.show(model, "This is our logo.")["messages"]
+        return {**self.ask(model, question), "system": shown[0]["content"]}
+
     def answer_call(self, asked: Json, heard: Heard, result: str) -> Json:
         said = [{"type": "text", "text": heard.text}] if heard.text else []
         said += [{"type": "tool_use", "id": id_, "name": name, "input": given} for id_, name, given in heard.calls]
@@ -180,6 +191,10 @@ class Responses:
         image = {"type": "input_image", "detail": "auto", "image_url": f"data:image/png;base64,{PICTURE}"}
         content = [{"type": "input_text", "text": question}, image]
         return {"model": model, "input": [{"role": "user", "content": content}]}
+
+    def instruct(self, model: str, question: str) -> Json:
+        (shown,) = self.show(model, "This is our logo.")["input"]
+        return {"model": model, "input": [{**shown, "role": "developer"}, {"role": "user", "content": question}]}
 
     def answer_call(self, asked: Json, heard: Heard, result: str) -> Json:
         told = {"type": "function_call_output", "call_id": heard.calls[0][0], "output": result}

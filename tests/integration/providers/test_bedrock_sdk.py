@@ -35,6 +35,7 @@ CACHED = {
     "totalTokens": 132,
     "cacheReadInputTokens": 100,
     "cacheWriteInputTokens": 20,
+    "cacheDetails": [{"ttl": "1h", "inputTokens": 12}, {"ttl": "5m", "inputTokens": 8}],
 }
 
 

@@ -14,7 +14,7 @@ from send2llm.application.budgets.opening import Opening
 from send2llm.application.budgets.patient_borrower import PatientBorrower
 from send2llm.application.budgets.policy import BudgetPolicy
 from send2llm.application.charges import Charges
-from send2llm.application.context import Context
+from send2llm.application.context import DEFAULT_TENANT, Context
 from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.handler_chain import HandlerChain
 from send2llm.application.handler_surroundings import HandlerSurroundings
@@ -81,6 +81,7 @@ class House:
     store: InMemoryEventStore | None = None
     """That of another house, to be another process of the same service."""
     process: str = "process-1"
+    tenant: str = DEFAULT_TENANT
     handlers: Sequence[Handler] = ()
     conversations_kind: type[InMemoryConversations] = InMemoryConversations
 
@@ -155,7 +156,7 @@ class House:
         return SendMessage(messages=messages or (user("Hi"),), **values)
 
     def context(self) -> Context:
-        return Context(correlation_id=self.identifiers.new())
+        return Context(correlation_id=self.identifiers.new(), tenant=self.tenant)
 
     async def complete(self, *messages: Message, **more: object):
         return await self.sender.complete(self.command(*messages, **more), self.caller, self.context())

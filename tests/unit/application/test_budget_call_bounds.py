@@ -18,11 +18,12 @@ from send2llm.domain.upper_bound import allowances_for, most_cost
 CONVERSATION = UUID("00000000-0000-7000-8000-00000000c0de")
 PRICE = Price("test prices 1", Rate(Decimal(3)), Rate(Decimal(15)))
 FREE = Price("free", Rate(Decimal(0)), Rate(Decimal(0)))
+HOURS = Price("by the hour", Rate(Decimal(0)), Rate(Decimal(0)), cache_write_1h=Rate(Decimal(9)))
 
 
 class PriceList:
     def price(self, provider: str, model: str) -> Price | None:
-        return {"unpriced": None, "free": FREE}.get(model, PRICE)
+        return {"unpriced": None, "free": FREE, "hours": HOURS}.get(model, PRICE)
 
 
 def bounds(**terms: object) -> CallBounds:
@@ -54,6 +55,16 @@ def test_what_was_counted_before_is_counted_the_same_again(texts, data):
 
 def test_what_is_free_needs_no_hold():
     assert bounds().of("p", "free", said("Hi"), Parameters()) is None
+
+
+def test_what_costs_only_when_it_is_cached_for_an_hour_is_not_free():
+    asked = Parameters(max_output_tokens=9, extras={"cache_control": {"type": "ephemeral", "ttl": "1h"}})
+
+    bound = bounds().of("p", "hours", said("Hi"), asked)
+
+    assert bound is not None
+    assert dollars(bound.most) == most_cost(HOURS, said("Hi").messages, asked, allowances=allowances_for("hours"))
+    assert bound.most > 0
 
 
 def test_what_nobody_knows_the_price_of_is_refused_unless_the_policy_lets_it_through():

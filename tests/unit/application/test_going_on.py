@@ -7,7 +7,9 @@ from house import House, user
 
 from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.conversation_events import CompletionFailed, CompletionReceived
-from send2llm.domain.errors import EarlierAnswerNotFound, RequestRejected
+from send2llm.domain.errors import ConversationNotFound, EarlierAnswerNotFound, RequestRejected
+from send2llm.domain.message import Message
+from send2llm.handlers import Exchange, Handler, SendMessage
 from send2llm.testing.providers import answer
 
 
@@ -33,3 +35,41 @@ async def test_an_answer_that_was_never_given_is_told_so() -> None:
     for earlier in (EarlierAnswer(reply.conversation_id, uuid4(), "a"), EarlierAnswer(uuid4(), uuid4(), "b")):
         with pytest.raises(EarlierAnswerNotFound, match="was never given here"):
             await house.complete(user("And now?"), after=earlier)
+
+
+async def test_an_answer_of_another_tenant_was_never_given() -> None:
+    theirs = House(tenant="other")
+    reply = await theirs.complete(user("Our secret is 42."))
+    ours = House(store=theirs.store)
+    earlier = EarlierAnswer(reply.conversation_id, reply.completion_id, "resp_1")
+
+    with pytest.raises(EarlierAnswerNotFound, match="'resp_1' was never given here"):
+        await ours.complete(user("What is it?"), after=earlier)
+    with pytest.raises(ConversationNotFound):
+        await ours.complete(user("What is it?"), conversation_id=reply.conversation_id)
+    assert ours.provider.calls == []
+
+
+async def test_handlers_are_told_nothing_of_another_tenants_conversation() -> None:
+    theirs = House(tenant="other")
+    reply = await theirs.complete(user("Our secret is 42."))
+    listening = Listening()
+    ours = House(store=theirs.store, handlers=[listening])
+
+    with pytest.raises(ConversationNotFound):
+        await ours.complete(user("What is it?"), conversation_id=reply.conversation_id)
+    earlier = EarlierAnswer(reply.conversation_id, reply.completion_id, "resp_1")
+    with pytest.raises(EarlierAnswerNotFound, match="'resp_1' was never given here"):
+        await ours.complete(user("What is it?"), after=earlier)
+    assert listening.heard == []
+
+
+class Listening(Handler):
+    """Remembers what was said before."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+
+    async def on_request(self, command: SendMessage, exchange: Exchange) -> SendMessage:
+        self.heard += await exchange.said(command)
+        return command

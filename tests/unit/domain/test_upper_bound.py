@@ -1,6 +1,7 @@
 """What is in a request counts, nothing costs more than the most it can, and an amount buys as much as it can."""
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -25,6 +26,7 @@ from send2llm.domain.upper_bound import (
     CannotBound,
     affordable_output_tokens,
     allowances_for,
+    is_flat,
     most_cost,
     most_input_tokens,
     most_output_tokens,
@@ -66,6 +68,36 @@ def test_no_usage_within_the_bounds_costs_more(price, parameters, input_tokens, 
     most = most_cost(price, HELLO, parameters, input_tokens=input_tokens)
     usage = data.draw(usages(input_tokens, most_output_tokens(parameters)))
     assert price.cost(usage) <= most
+
+
+FOR_AN_HOUR = {"type": "default", "ttl": "1h"}
+ASKS_FOR_AN_HOUR = st.sampled_from(
+    [
+        {"extras": {"cache_control": FOR_AN_HOUR}},
+        {"tools": ({"type": "function", "function": {"name": "f", "cache_control": FOR_AN_HOUR}},)},
+        {"tools": ({"type": "function", "function": {"name": "f"}, "bedrock": {"cachePoint": FOR_AN_HOUR}},)},
+    ]
+)
+PRICES_FOR_AN_HOUR = st.builds(replace, PRICES, cache_write_1h=st.none() | rates())
+
+
+@given(PRICES_FOR_AN_HOUR, PARAMETERS, ASKS_FOR_AN_HOUR, TOKENS, st.data())
+def test_nor_does_any_that_is_cached_for_an_hour(price, parameters, asked, input_tokens, data):
+    parameters = replace(parameters, **asked)
+    usage = data.draw(usages(input_tokens, most_output_tokens(parameters)))
+    for_an_hour = data.draw(st.integers(0, usage.cache_write_input_tokens))
+    usage = replace(usage, cache_write_1h_input_tokens=for_an_hour)
+
+    assert price.cost(usage) <= most_cost(price, HELLO, parameters, input_tokens=input_tokens)
+
+
+def test_a_price_of_what_is_kept_for_an_hour_is_heeded_without_one_of_what_is_kept_for_less():
+    price = Price("test 1", Rate(Decimal(3)), Rate(Decimal(0)), cache_write_1h=Rate(Decimal(9)))
+    asked = Parameters(max_output_tokens=1, extras={"cache_control": FOR_AN_HOUR})
+
+    assert not is_flat(price)
+    assert most_cost(price, HELLO, asked, input_tokens=1_000_000) == 9
+    assert price.cost(Usage(1_000_000, 0, 0, 1_000_000, cache_write_1h_input_tokens=1_000_000)) == 9
 
 
 @given(PRICES, PARAMETERS, TOKENS, TOKENS)

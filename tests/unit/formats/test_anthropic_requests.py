@@ -12,11 +12,13 @@ from hypothesis import given, strategies as st
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import InvalidRequest, RequestRejected
 from send2llm.domain.message import (
+    ContentPart,
     ForeignPart,
     ImagePart,
     Message,
     ReasoningPart,
     RefusalPart,
+    Role,
     TextPart,
     ToolCallPart,
     ToolResultPart,
@@ -450,6 +452,24 @@ def test_instructions_in_the_middle_stand_where_the_model_takes_them() -> None:
     assert written(*said, model="claude-sonnet-4-5")["messages"][2:] == [
         user([{"type": "text", "text": "<system>\nIn French.\n</system>"}, {"type": "text", "text": "c"}])
     ]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-8", "claude-sonnet-4-5"])
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_a_picture_in_instructions_is_shown_in_the_users_turn(role: Role, model: str) -> None:
+    shown = Message(role, (TextPart("Our logo:"), ImagePart(f"data:image/png;base64,{PIXEL}")))
+    asked = Message("user", (TextPart("Is this it?"),))
+
+    (turn,) = written(shown, asked, model=model)["messages"]
+
+    texts = [{"type": "text", "text": text} for text in ("<system>", "Our logo:", "</system>", "Is this it?")]
+    assert turn == user([*texts[:2], PICTURE, *texts[2:]])
+
+
+@pytest.mark.parametrize("part", [ToolCallPart("a", "f", "{}"), ToolResultPart("a", "x"), ForeignPart("openai", {})])
+def test_instructions_of_other_formats_hold_texts_and_pictures(part: ContentPart) -> None:
+    with pytest.raises(RequestRejected, match=r"a part of type .* in a message of the role 'system'"):
+        written(Message("system", (TextPart("a"), part)), Message("user", (TextPart("b"),)))
 
 
 def test_a_budget_of_thought_is_cut_with_the_limit_of_the_answer() -> None:

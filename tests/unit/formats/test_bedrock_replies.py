@@ -65,6 +65,33 @@ def test_the_prompt_is_what_was_read_what_was_kept_and_the_rest() -> None:
     assert usage == Usage(125, 7, cache_read_input_tokens=100, cache_write_input_tokens=20)
 
 
+WRITTEN = {"inputTokens": 5, "outputTokens": 7, "cacheWriteInputTokens": 50}
+FOR_AN_HOUR = {"ttl": "1h", "inputTokens": 30}
+FOR_FIVE_MINUTES = {"ttl": "5m", "inputTokens": 20}
+
+
+@pytest.mark.parametrize(
+    ("details", "for_an_hour"),
+    [
+        ([FOR_AN_HOUR, FOR_FIVE_MINUTES], 30),
+        ([FOR_FIVE_MINUTES], 0),
+        ([{"ttl": "1h", "inputTokens": 51}], 50),
+        ([], 0),
+        (None, 0),
+        ([7, {"ttl": "1h"}, {"ttl": "1h", "inputTokens": -3}, {"ttl": "1d", "inputTokens": 9}], 0),
+        ({"ttl": "1h"}, 0),
+    ],
+)
+def test_what_is_kept_for_an_hour_is_told_apart(details: Any, for_an_hour: int) -> None:
+    counts = {**WRITTEN, "cacheDetails": details}
+
+    whole = read(answer([{"text": "x"}], usage=counts)).usage
+    pieces = folded(streamed(answer_events([{"text": "x"}], usage=counts))).usage
+
+    expected = Usage(55, 7, cache_write_input_tokens=50, cache_write_1h_input_tokens=for_an_hour)
+    assert (whole, pieces) == (expected, expected)
+
+
 @pytest.mark.parametrize("count", [-5, 10**19, "7", 1.5, None])
 def test_a_count_that_makes_no_sense_counts_as_none(count: Any) -> None:
     assert read(answer([], usage={"inputTokens": 7, "outputTokens": count})).usage == Usage(7, 0)

@@ -145,7 +145,7 @@ class CallBounds:
 
 
 def _is_free(price: Price) -> bool:
-    rates = (price.input, price.output, price.cache_read, price.cache_write)
+    rates = (price.input, price.output, price.cache_read, price.cache_write, price.cache_write_1h)
     return price.per_request == 0 and all(
         rate is None or (rate.usd == 0 and all(tier.usd == 0 for tier in rate.tiers)) for rate in rates
     )

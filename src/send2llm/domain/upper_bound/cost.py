@@ -170,7 +170,7 @@ def _dearest(price: Price, messages: Iterable[Message], parameters: Parameters, 
     token of the prompt may be new, read from the cache, or written to it.
     """
     write = ZERO if price.cache_write is None else _highest(price.cache_write, input_tokens)
-    if write and _is_cached_for_long(messages, parameters):
+    if (write or price.cache_write_1h is not None) and _is_cached_for_long(messages, parameters):
         with localcontext(_FLOOR):
             write *= LONG_CACHE_WRITE
         if price.cache_write_1h is not None:
@@ -190,9 +190,9 @@ def _highest(rate: Rate, input_tokens: int) -> Decimal:
 
 def is_flat(price: Price) -> bool:
     """Whether no request of any length, however it is cached, can make the price another one."""
-    return price.cache_write is None and not any(
-        rate is not None and rate.tiers for rate in (price.input, price.output, price.cache_read)
-    )
+    if price.cache_write is not None or price.cache_write_1h is not None:
+        return False
+    return not any(rate is not None and rate.tiers for rate in (price.input, price.output, price.cache_read))
 
 
 def _is_cached_for_long(messages: Iterable[Message], parameters: Parameters) -> bool:

@@ -30,6 +30,7 @@ from send2llm.infrastructure.event_store.errors import AppendQueueFull, VersionC
 from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
 from send2llm.infrastructure.event_store.known_keys import KnownKeys
+from send2llm.infrastructure.event_store.known_tenants import KnownTenants
 from send2llm.infrastructure.event_store.reading import Reader
 from send2llm.infrastructure.event_store.streams import (
     allowance_of,
@@ -75,6 +76,7 @@ class EventSourcedConversations:
         self._appends = ConversationAppends(codec, clock, identifiers)
         self._cache = ConversationCache() if cache is None else cache
         self._keys = KnownKeys(self._reader, codec.keys)
+        self._tenants = KnownTenants(self._log)
 
     async def load(self, conversation_id: UUID, *, fresh: bool = False) -> Conversation:
         """A conversation of the caller's own; ``fresh`` reads what was stored since it was last seen.
@@ -96,6 +98,10 @@ class EventSourcedConversations:
                 return await self._log.fold_stream(stream, 0, partial(Conversation.fold, conversation_id))
             self._cache.put(known)
         return known.copy()
+
+    async def tenant_of(self, conversation_id: UUID) -> str | None:
+        """Whose conversation it is, ``None`` when there is none of that id; raises ``StoreUnavailable``."""
+        return await self._tenants.of(conversation_stream(conversation_id))
 
     async def find(self, digests: Sequence[bytes], tenant: str) -> UUID | None:
         """The conversation of ``tenant`` whose whole transcript has one of the ``digests``.

@@ -10,7 +10,7 @@ from typing import Any
 
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import RequestRejected
-from send2llm.domain.message import ForeignPart, JsonObject
+from send2llm.domain.message import ForeignPart, JsonObject, Message, ReasoningPart, RefusalPart, TextPart
 from send2llm.infrastructure.formats.fields import Body
 
 FORMATS: Mapping[str, str] = {
@@ -147,15 +147,27 @@ def cannot_say(field: str, target: str, *, source: str | None = None) -> Request
     return error
 
 
-def refuse_foreign_part(part: object, target: str) -> RequestRejected:
-    """The error for a content part that ``target`` cannot carry."""
+def require_text(message: Message, target: str, *others: type) -> None:
+    """Raise ``RequestRejected`` if a message holds more than text, where ``target`` takes no more in its role.
+
+    ``others`` are the kinds of parts that may stand there too; so may parts that are the target's own, and thoughts,
+    which go nowhere else.
+    """
+    for part in message.parts:
+        own = isinstance(part, ForeignPart) and part.format == target
+        if not own and not isinstance(part, (TextPart, RefusalPart, ReasoningPart, *others)):
+            raise refuse_foreign_part(part, target, where=f" in a message of the role {message.role!r}")
+
+
+def refuse_foreign_part(part: object, target: str, *, where: str = "") -> RequestRejected:
+    """The error for a content part that ``target`` cannot carry, or not there (``where``)."""
     if isinstance(part, ForeignPart):
         kind = f"a part of type {str(part.body.get('type', '?'))[:80]!r} of {FORMATS.get(part.format, part.format)}"
     else:
         kind = f"a part of type {getattr(part, 'type', '?')!r}"
     return RequestRejected(
-        f"The conversation holds {kind}, which cannot be said in {FORMATS.get(target, target)}. Send it to a provider "
-        "whose format has it, or leave the part out."
+        f"The conversation holds {kind}{where}, which cannot be said in {FORMATS.get(target, target)}. Send it to a "
+        "provider whose format has it, or leave the part out."
     )
 
 

@@ -12,10 +12,12 @@ LEAST_BUDGET = 1024
 
 
 def read_thinking(body: Body, extras: Body) -> int | None:
-    """The most tokens of thought; whatever else was said stays among the ``extras``."""
+    """The most tokens of thought, 0 where it is disabled; whatever else was said stays among the ``extras``."""
     thinking = optional_object(body, "thinking")
     if thinking is None:
         return None
+    if thinking == {"type": "disabled"}:
+        return 0
     try:
         budget = optional_integer(thinking, "budget_tokens") if thinking.get("type") == "enabled" else None
     except WrongFieldError as error:

@@ -3,16 +3,17 @@
 Format: as in ``reading_messages``. Results of tools come first in the turn of the user that follows them, all in one,
 as Anthropic wants them. Instructions at the beginning become ``system``; later ones stand among the messages where the
 model takes them there (behind the user's turn, before the answer), and else in the user's turn, marked as what they
-are.
+are; so do those with pictures, which only users may show.
 https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
 """
 
 from collections.abc import Iterable, Sequence
 
-from send2llm.domain.message import Message, TextPart
+from send2llm.domain.message import ImagePart, Message, TextPart
 from send2llm.infrastructure.formats.anthropic.names import FORMAT, REPLY
 from send2llm.infrastructure.formats.anthropic.writing_blocks import write_blocks, write_results
 from send2llm.infrastructure.formats.fields import Body
+from send2llm.infrastructure.formats.foreign import require_text
 
 _INSTRUCTING = ("system", "developer")
 
@@ -47,6 +48,18 @@ def _content(blocks: list[Body]) -> str | list[Body]:
         text: str = blocks[0]["text"]
         return text
     return blocks
+
+
+def _are_texts(blocks: Iterable[Body]) -> bool:
+    return all(block["type"] == "text" for block in blocks)
+
+
+def _marked(blocks: Sequence[Body]) -> Sequence[Body]:
+    """Instructions for a user's turn."""
+    if _are_texts(blocks):
+        text = "\n".join(block["text"] for block in blocks)
+        return [{"type": "text", "text": f"<system>\n{text}\n</system>"}]
+    return [{"type": "text", "text": "<system>"}, *blocks, {"type": "text", "text": "</system>"}]
 
 
 class _Turns:
@@ -85,12 +98,16 @@ class _Turns:
         return self._done
 
     def _instruct(self, message: Message) -> None:
-        if self._system_messages or message.format == FORMAT:
-            content = _content(_blocks(message))
-            self._instructions.append({"role": "system", "content": content, **self._extras_of(message)})
+        ours = message.format == FORMAT
+        if not ours:
+            require_text(message, FORMAT, ImagePart)
+        blocks = _blocks(message)
+        if not blocks:
+            return
+        if ours or (self._system_messages and _are_texts(blocks)):
+            self._instructions.append({"role": "system", "content": _content(blocks), **self._extras_of(message)})
         else:
-            text = "\n".join(block["text"] for block in _blocks(message))
-            self._said.append({"type": "text", "text": f"<system>\n{text}\n</system>"})
+            self._said += _marked(blocks)
 
     def _take_extras(self, message: Message) -> None:
         self._extras |= self._extras_of(message)

@@ -20,6 +20,7 @@ from send2llm.infrastructure.formats.foreign import (
     refuse_foreign_fields,
     tools_for,
 )
+from send2llm.infrastructure.formats.thought import without_thought
 
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 """What ``outputConfig.effort`` may be."""
@@ -39,6 +40,8 @@ def write_request(messages: Sequence[Message], parameters: Parameters, vendor: s
     if parameters.parallel_tool_calls is False:
         raise cannot_say("parallel_tool_calls", FORMAT)
     body: Body = dict(parameters.extras) if ours else {}
+    if vendor != "anthropic":
+        parameters = without_thought(parameters, None)
     system, body["messages"] = write_messages(messages)
     if system:
         body["system"] = system
@@ -88,8 +91,9 @@ def _output(parameters: Parameters) -> Body:
 def _additional(parameters: Parameters, vendor: str) -> Body:
     """What goes past Converse to the model; each vendor has its own words."""
     fields: Body = {}
-    if parameters.reasoning_tokens is not None and vendor == "anthropic":  # others have no limit of thoughts
-        fields["thinking"] = {"type": "enabled", "budget_tokens": parameters.reasoning_tokens}
+    budget = parameters.reasoning_tokens
+    if budget is not None and vendor == "anthropic":  # others have no limit of thoughts
+        fields["thinking"] = {"type": "enabled", "budget_tokens": budget} if budget else {"type": "disabled"}
     if parameters.top_k is not None:
         name = _TOP_K_FIELDS.get(vendor)
         if name is None:

@@ -24,7 +24,7 @@ from send2llm.domain.message import (
 from send2llm.infrastructure.formats.bedrock.blocks import FORMAT, REDACTED
 from send2llm.infrastructure.formats.data_urls import picture_of
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import refuse_foreign_part
+from send2llm.infrastructure.formats.foreign import refuse_foreign_part, require_text
 from send2llm.infrastructure.formats.tool_arguments import arguments_object
 
 IMAGE_FORMATS = {
@@ -43,10 +43,12 @@ def write_messages(messages: Iterable[Message]) -> tuple[list[Body], list[Body]]
     system: list[Body] = []
     turns: list[Body] = []
     for message in messages:
-        blocks = list(_blocks(message))
         if message.role in ("system", "developer"):
-            system += blocks
-        elif blocks:
+            require_text(message, FORMAT)
+            system += _blocks(message)
+            continue
+        blocks = list(_blocks(message))
+        if blocks:
             _take_turn(turns, "assistant" if message.role == "assistant" else "user", blocks, message)
     return system, turns
 

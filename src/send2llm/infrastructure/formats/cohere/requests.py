@@ -18,6 +18,7 @@ from send2llm.infrastructure.formats.foreign import (
     refuse_foreign_fields,
     tools_for,
 )
+from send2llm.infrastructure.formats.thought import without_thought
 from send2llm.infrastructure.formats.vectors import texts_of
 
 MOST_TEXTS = 96
@@ -45,6 +46,7 @@ def write_request(model: str, messages: Sequence[Message], parameters: Parameter
     if parameters.parallel_tool_calls is False:
         raise cannot_say("parallel_tool_calls", FORMAT)
     body = _begun(model, parameters)
+    parameters = without_thought(parameters, "none" if "reasoning" in model else None)
     body["messages"] = write_messages(messages)
     for ours, theirs in _NAMES.items():
         value = getattr(parameters, ours)

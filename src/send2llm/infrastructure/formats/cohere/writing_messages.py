@@ -2,7 +2,7 @@
 
 Sources: https://docs.cohere.com/v2/reference/chat (``messages``) and
 https://docs.cohere.com/v2/docs/tool-use-overview (results of tools). Cohere wants the system's messages first
-(https://docs.cohere.com/v2/reference/errors).
+(https://docs.cohere.com/v2/reference/errors), and pictures from users only.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from send2llm.domain.message import (
 )
 from send2llm.infrastructure.formats.cohere.reading_messages import FORMAT, PLAN
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import refuse_foreign_part
+from send2llm.infrastructure.formats.foreign import refuse_foreign_part, require_text
 from send2llm.infrastructure.formats.json_objects import json_object
 
 
@@ -30,8 +30,10 @@ def write_messages(messages: Iterable[Message]) -> list[Body]:
     others: list[Body] = []
     for message in messages:
         if message.role in ("system", "developer"):
+            require_text(message, FORMAT)
             first += _said("system", message)
         elif message.role == "assistant":
+            require_text(message, FORMAT, ToolCallPart)
             others += _said("assistant", message)
         else:
             others += _results(message)

@@ -21,6 +21,8 @@ _BUDGETS: Mapping[str, int] = {"none": 0, "minimal": 1024, "low": 1024, "medium"
 def write_thinking(parameters: Parameters, target: Target) -> Body:
     """The fields of ``thinkingConfig``; raises ``RequestRejected``."""
     effort, tokens = parameters.reasoning_effort, parameters.reasoning_tokens
+    if tokens == 0 and parameters.format != FORMAT:
+        return _least(target)
     if effort is not None and tokens is not None:
         raise RequestRejected("Gemini takes either reasoning_effort or a number of reasoning tokens; send one of them.")
     if effort is not None and not target.is_before_gemini_3:
@@ -34,6 +36,14 @@ def write_thinking(parameters: Parameters, target: Target) -> Body:
     if tokens is None:
         return {}
     return {"thinkingBudget": tokens, "includeThoughts": True} if tokens else {"thinkingBudget": 0}
+
+
+def _least(target: Target) -> Body:
+    """As little thought as the model can do with; nothing is said to those that do not know the words."""
+    if target.is_before_gemini_3:
+        return {"thinkingBudget": 0} if "gemini-2.5-flash" in target.model else {}
+    thinks = "gemini-" in target.model and "image" not in target.model
+    return {"thinkingLevel": "LOW"} if thinks else {}
 
 
 def read_thinking(config: Body) -> tuple[str | None, int | None, Body]:

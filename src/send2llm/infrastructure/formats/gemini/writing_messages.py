@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from send2llm.domain.errors import RequestRejected
 from send2llm.domain.message import ContentPart, ImagePart, Message, TextPart, ToolCallPart, ToolResultPart
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import refuse_foreign_part
+from send2llm.infrastructure.formats.foreign import refuse_foreign_part, require_text
 from send2llm.infrastructure.formats.gemini.reading_parts import FORMAT, SIGNATURE
 from send2llm.infrastructure.formats.gemini.target import Target
 from send2llm.infrastructure.formats.gemini.writing_parts import write_part
@@ -66,9 +66,7 @@ class _Transcript:
             self._append("user", "said", self._parts(message, message.parts), _extras(message))
 
     def _add_system(self, message: Message) -> None:
-        for part in message.parts:
-            if not isinstance(part, TextPart):
-                raise refuse_foreign_part(part, f"the system instruction of {FORMAT}")
+        require_text(message, FORMAT)
         self._system += self._parts(message, message.parts)
         self._system_fields |= _extras(message)
 

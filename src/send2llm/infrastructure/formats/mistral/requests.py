@@ -19,6 +19,7 @@ from send2llm.infrastructure.formats.foreign import (
 )
 from send2llm.infrastructure.formats.mistral.reading_messages import FORMAT
 from send2llm.infrastructure.formats.mistral.writing_messages import OWN, write_messages
+from send2llm.infrastructure.formats.thought import without_thought
 
 OWN_FIELDS = frozenset(
     {
@@ -50,6 +51,7 @@ def write_request(model: str, messages: Sequence[Message], parameters: Parameter
     Streams report their usage unasked.
     """
     body: Body = {"model": model, "messages": write_messages(messages), **_further(parameters)}
+    parameters = without_thought(parameters, None)  # they think when they are told to, or always
     for name, spelling in _NAMES.items():
         value = getattr(parameters, name)
         if value is not None:

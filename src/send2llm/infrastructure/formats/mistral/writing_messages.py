@@ -21,7 +21,7 @@ from send2llm.domain.message import (
     ToolResultPart,
 )
 from send2llm.infrastructure.formats.fields import Body
-from send2llm.infrastructure.formats.foreign import cannot_say, refuse_foreign_part
+from send2llm.infrastructure.formats.foreign import cannot_say, refuse_foreign_part, require_text
 from send2llm.infrastructure.formats.mistral.reading_messages import FORMAT
 
 OWN = frozenset({FORMAT, "openai"})
@@ -45,6 +45,8 @@ def _bodies(message: Message) -> list[Body]:
     if message.name is not None:
         raise cannot_say("name", FORMAT, source=message.format)
     role = "system" if message.role == "developer" else message.role
+    if role == "system":
+        require_text(message, FORMAT)
     body: Body = {"role": role, "content": _content(message.parts, message.format)}
     calls = [_tool_call(part) for part in message.parts if isinstance(part, ToolCallPart)]
     if calls:

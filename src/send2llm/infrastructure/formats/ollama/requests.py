@@ -18,6 +18,7 @@ from send2llm.infrastructure.formats.foreign import (
 )
 from send2llm.infrastructure.formats.ollama.reading_messages import FORMAT
 from send2llm.infrastructure.formats.ollama.writing_messages import write_messages
+from send2llm.infrastructure.formats.thought import without_thought
 from send2llm.infrastructure.formats.vectors import texts_of
 
 _OPTIONS = {
@@ -45,6 +46,7 @@ def write_request(
     if parameters.parallel_tool_calls is False:
         raise cannot_say("parallel_tool_calls", FORMAT)
     body = _begun(model, parameters, usual)
+    parameters = without_thought(parameters, "none")
     body["messages"] = write_messages(messages)
     options = {theirs: getattr(parameters, ours) for ours, theirs in _OPTIONS.items()}
     options["stop"] = list(parameters.stop) or None

@@ -33,8 +33,10 @@ from send2llm.infrastructure.formats.foreign import (
     refuse_foreign_fields,
     without_other_formats,
 )
+from send2llm.infrastructure.formats.openai_chat.models import least_effort
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT, read_message
 from send2llm.infrastructure.formats.openai_chat.writing_messages import write_messages
+from send2llm.infrastructure.formats.thought import without_thought
 
 OutputLimitField = Literal["max_tokens", "max_completion_tokens"]
 """OpenAI's reasoning models insist on ``max_completion_tokens``, the newer; most others know the older."""
@@ -202,6 +204,7 @@ def write_request(
     ours = parameters.format == FORMAT
     if not ours:
         refuse_foreign_fields(parameters, FORMAT)
+        parameters = without_thought(parameters, least_effort(model))
     body: Body = {"model": model, "messages": write_messages(messages)}
     extras = parameters.extras if ours else NO_EXTRAS
     if extras:

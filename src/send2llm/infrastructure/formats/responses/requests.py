@@ -26,6 +26,7 @@ from send2llm.infrastructure.formats.fields import (
     unknown_fields,
 )
 from send2llm.infrastructure.formats.foreign import refuse_fields, refuse_foreign_fields
+from send2llm.infrastructure.formats.openai_chat.models import least_effort
 from send2llm.infrastructure.formats.responses.names import FORMAT, earlier_answer
 from send2llm.infrastructure.formats.responses.reading_items import read_input
 from send2llm.infrastructure.formats.responses.tools import (
@@ -37,6 +38,7 @@ from send2llm.infrastructure.formats.responses.tools import (
     write_tools,
 )
 from send2llm.infrastructure.formats.responses.writing_items import write_input
+from send2llm.infrastructure.formats.thought import without_thought
 
 PREVIOUS = "previous_response_id"
 ENCRYPTED = "reasoning.encrypted_content"
@@ -170,6 +172,7 @@ def write_request(
     """
     refuse_foreign_fields(parameters, FORMAT)
     refuse_fields(parameters, FORMAT, *_LACKING)
+    parameters = without_thought(parameters, least_effort(model))
     instructions = [message for message in messages if message.extras.get(INSTRUCTIONS)]
     told = [message for message in messages if not message.extras.get(INSTRUCTIONS)]
     body: Body = {"model": model, "input": write_input(told, stored_thoughts=store)}

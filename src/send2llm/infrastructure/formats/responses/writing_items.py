@@ -103,7 +103,7 @@ class _Writer:
                 text = TextPart(part.content, extras=part.extras if ours else NO_EXTRAS)
                 results.setdefault(call_id, []).append(text)
             elif message.role == "tool" and call_id is not None:
-                results[call_id].append(part)
+                results.setdefault(call_id, []).append(part)
             else:
                 others.append(part)
         extras = message.extras if ours else NO_EXTRAS
