@@ -13,7 +13,7 @@ from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections import builds
 from send2llm.infrastructure.projections.checkpoints import Build, builds_of
 
-NAMES = ("history", "cost_ledger", "usage", "seen")
+NAMES = ("history", "cost_ledger", "usage", "trail", "seen")
 
 
 class Meddler:

@@ -1,6 +1,6 @@
 """A process that keeps all projections up to date and seals the log, until it is killed.
 
-Arguments: the DSN, a file with the sealing key.
+Arguments: the DSN, a file with the sealing key, a file with the master key of the texts.
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table
 
 from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.log_seals.sealer import LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey
@@ -20,6 +21,7 @@ from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.timing import Timing
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.history import HistoryProjection
+from send2llm.infrastructure.read_models.trail import TrailProjection
 from send2llm.infrastructure.read_models.usage import UsageProjection
 from send2llm.projections import Projection, RecordedEvent, copy_rows, table_name
 
@@ -29,6 +31,7 @@ class Seen:
 
     name = "seen"
     version = 1
+    reads_texts = False
     topics = frozenset(kind.topic for kind in EventRegistry.default())
     tables = MetaData()
     positions = Table(table_name(name, version, "positions"), tables, Column("position", BigInteger, primary_key=True))
@@ -37,7 +40,13 @@ class Seen:
         copy_rows(connection, self.positions, [{"position": recorded.position} for recorded in events])
 
 
-PROJECTIONS: Sequence[Projection] = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), Seen())
+PROJECTIONS: Sequence[Projection] = (
+    HistoryProjection(),
+    CostLedgerProjection(),
+    UsageProjection(),
+    TrailProjection(),
+    Seen(),
+)
 QUICK = Timing(page_size=200, poll=0.1, linger=0.02, shortest_backoff=0.05, longest_backoff=0.5)
 
 
@@ -46,7 +55,7 @@ def main() -> None:
     stop = threading.Event()
     sealer = LogSealer(database, SealingKey.of_file(Path(sys.argv[2])), seal_every=0.2)
     threading.Thread(target=sealer.run, args=(stop,), daemon=True).start()
-    decoder = SharedDecoder(EventCodec(EventRegistry.default()))
+    decoder = SharedDecoder(EventCodec(EventRegistry.default(), TextKeys.of_file(Path(sys.argv[3]))))
     Projector(database, PROJECTIONS, decoder, QUICK).run(stop)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.postgres.server_processes import recorded_postmaster
@@ -31,6 +32,8 @@ class Stage:
         migrate(self.database)
         self._key_file = folder / "sealing.key"
         self.key = SealingKey.of_file(self._key_file)
+        self._master_key_file = folder / "encryption.key"
+        TextKeys.of_file(self._master_key_file)
         self._acknowledged = folder / "acknowledged"
         self._errors = (folder / "errors").open("wb")
         self._writers: list[subprocess.Popen[bytes]] = []
@@ -42,14 +45,17 @@ class Stage:
         self._writers = [one for one in self._writers if one.poll() is None]
         while len(self._writers) < WRITERS:
             with self._acknowledged.open("ab") as told:
-                self._writers.append(self._start("writing.py", self.database.dsn, stdout=told))
+                self._writers.append(
+                    self._start("writing.py", self.database.dsn, str(self._master_key_file), stdout=told)
+                )
         self.project()
 
     def project(self) -> None:
         """Start the projectors that are not there."""
         self._projectors = [one for one in self._projectors if one.poll() is None]
         while len(self._projectors) < PROJECTORS:
-            self._projectors.append(self._start("projecting.py", self.database.dsn, str(self._key_file)))
+            files = (str(self._key_file), str(self._master_key_file))
+            self._projectors.append(self._start("projecting.py", self.database.dsn, *files))
 
     def kill_one(self, chance: random.Random) -> None:
         """Kill something, without a word."""

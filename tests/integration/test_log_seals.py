@@ -62,6 +62,33 @@ async def test_a_log_is_sealed_as_it_grows(migrated: ConnectionInfo, say: Callab
     assert found.seals >= 3
 
 
+async def test_an_event_that_commits_late_is_sealed_in_its_place(migrated: ConnectionInfo) -> None:
+    """Sealed without it, the log would seem to be forged once it is there."""
+
+    def write() -> None:
+        with EventWriter(migrated) as writer:
+            for number in range(15):
+                writer.write(uuid4(), said(f"word {number}"))
+
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        connection.execute("""
+            CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN PERFORM pg_sleep(random() * 0.02); RETURN NULL; END';
+            CREATE TRIGGER dawdle AFTER INSERT ON stored_events FOR EACH STATEMENT EXECUTE FUNCTION dawdle();
+        """)
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    with sealing(migrated):
+        for writer in writers:
+            writer.start()
+        eventually(lambda: sealed(migrated) == 60, 60)
+        for writer in writers:
+            writer.join()
+
+    found = await PostgresSeals(migrated).verify(trusted=[KEY.public])
+
+    assert (found.fault, found.events, found.unsealed) == ("", 60, 0)
+
+
 async def test_several_sealers_make_one_chain(migrated: ConnectionInfo, say: Callable[[int], None]) -> None:
     other = SealingKey.generate()
     with sealing(migrated, KEY, other):

@@ -4,8 +4,8 @@
 
     given(started(), said("Hi"), asked()).when(lambda it: it.receive_completion(answered("Hello"))).then(
         answered("Hello")
-    ) given(started(), closed()).when(lambda it:
-    it.add_messages([user("Hi")])).then_refused(ConversationIsClosed)
+    )
+    given(started(), closed()).when(lambda it: it.add_messages([user("Hi")])).then_refused(ConversationIsClosed)
 
 Completions are numbered: ``asked(2)`` and ``answered("...", 2)`` are about the same one. Whatever a test does
 not say has some fixed value.

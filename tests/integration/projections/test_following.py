@@ -122,6 +122,34 @@ def test_a_killed_runner_neither_loses_nor_repeats_a_batch(
     onlooker.assert_tally_is_exact()
 
 
+def test_a_runner_that_is_killed_between_rows_and_position_leaves_neither(
+    migrated: ConnectionInfo, say: Say, onlooker: Onlooker, tmp_path: Path
+) -> None:
+    """It has written the rows of a batch and moves its position, when it is killed; the next one does both again."""
+    onlooker.connection.execute("""
+        CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
+        CREATE TRIGGER hold_up BEFORE UPDATE OF position ON projection_checkpoints
+            FOR EACH ROW EXECUTE FUNCTION hold_up();
+    """)
+    say(*["word"] * 20)
+    command = [sys.executable, str(Path(__file__).with_name("runner_to_kill.py")), migrated.dsn, "0", str(tmp_path)]
+    for kills in (True, True, False):
+        if kills:
+            onlooker.connection.execute("SELECT pg_advisory_lock(1)")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            eventually(lambda: _waiting(onlooker, "advisory")) if kills else eventually(onlooker.caught_up)
+        finally:
+            process.kill()
+            process.wait()
+        if kills:
+            onlooker.end(*onlooker.backends("send2llm projection tally"))
+            onlooker.connection.execute("SELECT pg_advisory_unlock(1)")
+            assert onlooker.value("SELECT count(*) FROM tally_v1_seen") == onlooker.position() == 0
+    onlooker.assert_tally_is_exact()
+
+
 def test_an_event_that_commits_late_is_never_passed(
     project: Project, migrated: ConnectionInfo, onlooker: Onlooker
 ) -> None:
