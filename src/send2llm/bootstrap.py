@@ -160,7 +160,7 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
     built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
-    return (*built_in, *own_projections(settings.projections))
+    return (*built_in, *own_projections(settings.projections, taken=[one.name for one in built_in]))
 
 
 def text_keys(settings: Settings) -> TextKeys | None:

@@ -13,11 +13,13 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "examples" / "README.md",
     ROOT / "examples" / "handler_package" / "README.md",
+    ROOT / "examples" / "projection_package" / "README.md",
     ROOT / "docker" / "README.md",
 ]
 
 _FENCE = re.compile(r"^```(?P<language>\w*) ?(?P<note>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+_RUN_BY = "run-by "
 _HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
 
 
@@ -33,6 +35,11 @@ class Block:
 
     def __str__(self) -> str:
         return f"{name_of(self.page)}:{self.line}"
+
+    @property
+    def run_by(self) -> Path | None:
+        """The tests that run it, where others than those of the pages do."""
+        return ROOT / self.note.removeprefix(_RUN_BY) if self.note.startswith(_RUN_BY) else None
 
 
 def name_of(page: Path) -> str:

@@ -21,7 +21,7 @@ from running_service import MODEL, RunningService
 from send2llm.testing.eventually import eventually
 
 ADDRESS = "http://127.0.0.1:8484"
-PYTHON = list(blocks("python"))
+PYTHON = [block for block in blocks("python") if not block.run_by]
 PART_OF = "part-of "
 QUESTION = {
     "model": f"local/{MODEL}",
@@ -43,6 +43,12 @@ def _run(command: list[str], service: RunningService, home: Path) -> str:
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.note], ids=str)
 def test_python_runs(block: Block, service: RunningService, tmp_path: Path) -> None:
     _run([sys.executable, "-W", "error", "-c", block.text.replace(ADDRESS, service.address)], service, tmp_path)
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("python", "sql", "ini", "console") if b.run_by], ids=str)
+def test_what_others_run_is_known_to_them(block: Block) -> None:
+    assert block.run_by is not None
+    assert f"{block.page.parent.name}" in block.run_by.read_text("utf-8")
 
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if block.note], ids=str)
@@ -113,7 +119,7 @@ def test_the_answer_in_the_readme_has_the_headers_of_a_real_one(service: Running
     assert set(shown) == {name for name in _ask(service, "readme") if name.startswith("x-")}
 
 
-SQL = list(blocks("sql"))
+SQL = [block for block in blocks("sql") if not block.run_by]
 
 
 @pytest.mark.parametrize("block", [block for block in SQL if not block.note], ids=str)

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 from sqlalchemy import MetaData
 
 from send2llm.bootstrap import projections
 from send2llm.domain.errors import ConfigurationError
+from send2llm.interfaces.serving.supervisor import ServiceSupervisor
 from send2llm.settings import Settings
 
 
@@ -26,3 +29,61 @@ def test_projections_of_ones_own_stand_beside_those_that_come_along():
 def test_what_cannot_be_loaded_is_told(place):
     with pytest.raises(ConfigurationError, match="projection"):
         projections(Settings(projections=(place,)))
+
+
+SOUND = """
+from sqlalchemy import Column, MetaData, Table, Text
+from send2llm.projections import table_name
+
+class Mine:
+    name = "mine"
+    version = 1
+    topics = frozenset({"conversation.closed"})
+    tables = MetaData()
+    kept = Table(table_name(name, version, "kept"), tables, Column("word", Text))
+
+    def fold(self, events, connection):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("version = 1", "version = = 1", "cannot be loaded .SyntaxError"),
+        ("def fold", "def flod", "it has no fold"),
+        ("topics", "topicz", "it has no topics"),
+        ("conversation.closed", "conversation.closde", "no events of the topic 'conversation.closde'. Did you mean"),
+        ('frozenset({"conversation.closed"})', '"conversation.closed"', "topics are one text; write {'conv"),
+        ('"mine"', '"My reports"', "its name is 'My reports'"),
+        ('"mine"', '"history"', "history is a projection of Send2LLM's own"),
+        ("version = 1", 'version = "1"', "its version is '1'"),
+        ('table_name(name, version, "kept")', '"kept"', "'kept' has to be named by table_name"),
+        ('table_name(name, version, "kept")', 'table_name(name, 2, "kept")', "has to be named by table_name"),
+        ("    def fold", "    def __init__(self, x): pass\n\n    def fold", "cannot be loaded .TypeError"),
+    ],
+)
+def test_a_slip_is_told_by_its_name_before_anything_runs(tmp_path, right, wrong, told):
+    assert right in SOUND
+    (tmp_path / "mine.py").write_text(SOUND.replace(right, wrong))
+
+    with pytest.raises(ConfigurationError, match=told):
+        ServiceSupervisor(Settings(projections=(str(tmp_path),)))
+
+
+def test_a_base_class_in_the_folder_is_no_projection(tmp_path):
+    base = SOUND.replace("class Mine", "class _Base").replace('name = "mine"', 'name = "base"')
+    (tmp_path / "mine.py").write_text(base + SOUND)
+
+    found = projections(Settings(projections=(str(tmp_path),)))
+
+    assert [projection.name for projection in found][4:] == ["mine"]
+
+
+def test_a_service_without_a_projector_needs_none_of_them():
+    ServiceSupervisor(Settings(projections=("nowhere:Mine",), projector=False))
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing():
+    with pytest.raises(ConfigurationError, match=f"there is no such folder in {Path.cwd()}"):
+        projections(Settings(projections=("reports",)))

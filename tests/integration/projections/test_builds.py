@@ -293,6 +293,11 @@ async def test_what_does_not_exist_or_does_not_fit_is_said(
 ) -> None:
     with pytest.raises(ProjectionNotFound, match="no projection 'nothing'"):
         await builds.rebuild("nothing")
+    for command in (builds.swap, builds.rollback, builds.pause, builds.retry):
+        with pytest.raises(ProjectionNotFound):
+            await command("nothing")
+    with pytest.raises(ProjectionNotFound):
+        await builds.drop("nothing", BuildName(1, 1))
     with project(Tally()):
         say("a")
         eventually(onlooker.caught_up)

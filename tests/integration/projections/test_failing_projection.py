@@ -146,6 +146,32 @@ async def test_an_event_can_be_left_out_on_purpose_and_that_is_recorded(
         assert onlooker.value("SELECT count FROM tally_counts WHERE text = 'fine'") == 2
 
 
+async def test_what_is_left_out_is_left_out_in_every_build_that_stands_before_it(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    pool: AsyncConnectionPool,
+    codec: EventCodec,
+    migrated: ConnectionInfo,
+) -> None:
+    builds = PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
+    failed = "SELECT count(*) FROM projection_checkpoints WHERE failed_position = 2"
+    say("fine", "poison", "fine too")
+    with project(Fussy(raise_value_error)):
+        eventually(lambda: onlooker.value(failed) == 1)
+        await builds.rebuild("fussy")
+        eventually(lambda: onlooker.value(failed) == 2)
+        # Another try of both, which does not help.
+        await builds.retry("fussy")
+        eventually(lambda: onlooker.value(failed) == 2)
+
+        await builds.skip("fussy", 2, "ops")
+
+        eventually(lambda: onlooker.value("SELECT role FROM projection_checkpoints WHERE build = 2") == "live")
+        assert onlooker.value("SELECT count(*) FROM projection_skips") == 1
+        assert onlooker.value(failed) == 0
+
+
 def test_tables_that_cannot_be_made_stop_it_too(project: Project, onlooker: Onlooker) -> None:
     class Impossible(Tally):
         name = "impossible"

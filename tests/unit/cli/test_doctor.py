@@ -56,6 +56,13 @@ def test_the_message_handlers():
     assert (wrong.verdict, "Did you mean redact?" in wrong.found) == ("fail", True)
 
 
+def test_the_projections():
+    found = machine.check_projections(settings())
+    assert (found.verdict, found.found) == ("ok", "history, cost_ledger, usage, trail")
+    wrong = machine.check_projections(settings(projections=("reports",)))
+    assert (wrong.verdict, "no such folder" in wrong.found) == ("fail", True)
+
+
 def test_the_keys_of_texts(tmp_path):
     at_home = {"data_dir": tmp_path}
     elsewhere = {"database_url": "postgresql://u:p@127.0.0.1:1/db"}

@@ -15,7 +15,6 @@ from send2llm.infrastructure.projections.checkpoints import (
     checkpoints,
     is_build,
     qualified,
-    skips,
     usual_place,
 )
 from send2llm.infrastructure.projections.lease import nobody_works_on
@@ -63,8 +62,8 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
 def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> BuildName:
     """Let a build that has caught up be what is read; what was stays as retired."""
     take_turn(connection, name)
-    builds = builds_of(connection, name, lock=True)
-    chosen = _one([build for build in builds if build.role == "building"], name, wanted, "is being built")
+    builds = known_builds(connection, name)
+    chosen = choose([build for build in builds if build.role == "building"], name, wanted, "is being built")
     live = _live(builds, name)
     if chosen.reason is not None:
         raise ProjectionConflict(f"The build {chosen.label} of {name} has failed: {chosen.reason}")
@@ -79,7 +78,7 @@ def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> 
 def rollback(connection: Connection, name: str) -> BuildName:
     """Let the build be read that was read before; what is read now stays as retired."""
     take_turn(connection, name)
-    builds = builds_of(connection, name, lock=True)
+    builds = known_builds(connection, name)
     retired = [build for build in builds if build.role == "retired"]
     if not retired:
         raise ProjectionConflict(f"There is no earlier build of {name} to go back to.")
@@ -89,7 +88,7 @@ def rollback(connection: Connection, name: str) -> BuildName:
 def drop(connection: Connection, name: str, wanted: BuildName) -> None:
     """Remove a build with its tables."""
     take_turn(connection, name)
-    chosen = _one(builds_of(connection, name, lock=True), name, wanted, "exists")
+    chosen = choose(known_builds(connection, name), name, wanted, "exists")
     if chosen.role == "live":
         raise ProjectionConflict(f"The build {wanted} of {name} is what is read; swap or roll back first.")
     remove_tables(connection, chosen)
@@ -128,28 +127,10 @@ def remove_abandoned(connection: Connection) -> Sequence[Build]:
 
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
     """Let a build stand still, or go on."""
-    builds = builds_of(connection, name, lock=True)
-    chosen = _live(builds, name) if wanted is None else _one(builds, name, wanted, "exists")
+    builds = known_builds(connection, name)
+    chosen = _live(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
     connection.execute(checkpoints.update().where(is_build(chosen.key)).values(paused=paused))
     return BuildName(chosen.version, chosen.build)
-
-
-def retry(connection: Connection, name: str, wanted: BuildName | None) -> BuildName:
-    """Take a failure away; the runner tries again."""
-    return _forget_failure(connection, _failed(connection, name, wanted))
-
-
-def skip(connection: Connection, name: str, position: int, actor: str, wanted: BuildName | None) -> BuildName:
-    """Leave out the event at which a build failed, in all builds of the version, and record who wanted that."""
-    chosen = _failed(connection, name, wanted)
-    if chosen.failed_position != position:
-        raise ProjectionConflict(
-            f"The build {chosen.label} of {name} failed at position {chosen.failed_position}, not at {position}: "
-            f"{chosen.reason}"
-        )
-    left_out = {"name": name, "version": chosen.version, "position": position, "reason": chosen.reason, "actor": actor}
-    connection.execute(skips.insert(), left_out)
-    return _forget_failure(connection, chosen)
 
 
 def take_turn(connection: Connection, name: str) -> None:
@@ -181,29 +162,31 @@ def _exchange(connection: Connection, live: Build, following: Build) -> BuildNam
     return BuildName(following.version, following.build)
 
 
-def _forget_failure(connection: Connection, build: Build) -> BuildName:
-    connection.execute(checkpoints.update().where(is_build(build.key)).values(reason=None, failed_position=None))
-    return BuildName(build.version, build.build)
+def known_builds(connection: Connection, name: str) -> Sequence[Build]:
+    """Its builds, locked; there is at least one."""
+    builds = builds_of(connection, name, lock=True)
+    if not builds:
+        raise _unknown(name)
+    return builds
+
+
+def _unknown(name: str) -> ProjectionNotFound:
+    return ProjectionNotFound(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
 
 
 def _live(builds: Sequence[Build], name: str) -> Build:
     for build in builds:
         if build.role == "live":
             return build
-    raise ProjectionNotFound(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
+    raise _unknown(name)
 
 
-def _failed(connection: Connection, name: str, wanted: BuildName | None) -> Build:
-    builds = builds_of(connection, name, lock=True)
-    _live(builds, name)
-    failed = [build for build in builds if build.reason is not None and build.role != "different"]
-    return _one(failed, name, wanted, "has failed")
-
-
-def _one(builds: Sequence[Build], name: str, wanted: BuildName | None, what: str) -> Build:
+def choose(builds: Sequence[Build], name: str, wanted: BuildName | None, what: str) -> Build:
+    """The one that is wanted, or the only one; raises ``ProjectionConflict`` when there is none, or more than one."""
     found = [build for build in builds if wanted is None or wanted == BuildName(build.version, build.build)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ProjectionConflict(f"Name one of the builds of {name}: {', '.join(build.label for build in found)}.")
+        labels = ", ".join(build.label for build in found)
+        raise ProjectionConflict(f"Name one of the builds of {name}, as --build or ?build=: {labels}.")
     raise ProjectionConflict(f"No build of {name} {what}." if wanted is None else f"{name} has no build {wanted}.")

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from send2llm.application.projections import BuildName, ProjectionStatus, ProjectionStatuses
 from send2llm.domain.errors import ProjectionConflict, StoreUnavailable
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
-from send2llm.infrastructure.projections import builds
+from send2llm.infrastructure.projections import builds, failed_builds
 
 T = TypeVar("T")
 
@@ -46,10 +46,10 @@ class PostgresProjectionBuilds:
         return await self._done(name, lambda connection: builds.set_paused(connection, name, build, paused=False))
 
     async def retry(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
-        return await self._done(name, lambda connection: builds.retry(connection, name, build))
+        return await self._done(name, lambda connection: failed_builds.retry(connection, name, build))
 
     async def skip(self, name: str, position: int, actor: str, build: BuildName | None = None) -> ProjectionStatus:
-        return await self._done(name, lambda connection: builds.skip(connection, name, position, actor, build))
+        return await self._done(name, lambda connection: failed_builds.skip(connection, name, position, actor, build))
 
     async def _done(self, name: str, change: Callable[[Connection], BuildName]) -> ProjectionStatus:
         """Make the change, and tell how the build stands that it was made to."""

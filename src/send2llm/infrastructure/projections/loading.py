@@ -1,26 +1,32 @@
 """Projections of people's own: from a folder, a module, or an installed package (entry points)."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from importlib import import_module, util
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from send2llm.application.projections import Projection
 from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.projections.soundness import checked
 
 GROUP = "send2llm.projections"
 
 
-def own_projections(places: Sequence[str]) -> Sequence[Projection]:
+def own_projections(places: Sequence[str], *, taken: Collection[str] = ()) -> Sequence[Projection]:
     """Those of installed packages, then those at the ``places``: ``module:Class``, or a folder of Python files.
 
-    Raises ``ConfigurationError`` for what cannot be loaded, and for two of the same name and version.
+    Raises ``ConfigurationError`` for what cannot be loaded or run, for names that are ``taken``, and for two of the
+    same name and version.
     """
     found = [*_installed(), *(projection for place in places for projection in _at(place))]
     keys: set[tuple[str, int]] = set()
     for projection in found:
         key = (projection.name, projection.version)
+        if projection.name in taken:
+            raise ConfigurationError(f"{projection.name} is a projection of Send2LLM's own; give yours another name.")
         if key in keys:
             raise ConfigurationError(
                 f"Two projections are called {projection.name}, version {projection.version}; rename one of them, or "
@@ -32,11 +38,7 @@ def own_projections(places: Sequence[str]) -> Sequence[Projection]:
 
 def _installed() -> Iterator[Projection]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        try:
-            made = entry.load()()
-        except Exception as error:  # a package of somebody's: whatever it raises, its name is what helps
-            raise _cannot_load(entry.value, error) from error
-        yield _checked(made, entry.value)
+        yield _made(entry.load, entry.value)
 
 
 def _at(place: str) -> Iterator[Projection]:
@@ -45,21 +47,35 @@ def _at(place: str) -> Iterator[Projection]:
         yield from _in_folder(folder)
         return
     module, _, name = place.partition(":")
-    try:
-        made = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise _cannot_load(place, error) from error
-    yield _checked(made, place)
+    if not name:
+        raise ConfigurationError(
+            f"The projection {place!r} cannot be loaded: there is no such folder in {Path.cwd()}. Name a folder of "
+            "Python files, or write module:Class, with the module installed beside Send2LLM."
+        )
+    yield _made(lambda: getattr(import_module(module), name), place)
 
 
 def _in_folder(folder: Path) -> Iterator[Projection]:
-    """Every class in its files that is a projection; tests are not looked at."""
+    """Every class in its files that is meant to be a projection; tests, and names with a leading _, are passed over."""
     for file in sorted(folder.glob("*.py")):
         if file.name.startswith(("test_", "_")):
             continue
-        for kind in vars(_module(file)).values():
-            if isinstance(kind, type) and kind.__module__ == _name_of(file) and hasattr(kind, "fold"):
-                yield _checked(kind(), f"{file}:{kind.__name__}")
+        module = _module(file)
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and kind.__module__ == _name_of(file) and _is_meant(kind):
+                yield _made(partial(getattr, module, name), f"{file}:{name}")
+
+
+def _is_meant(kind: type) -> bool:
+    return not kind.__name__.startswith("_") and (hasattr(kind, "fold") or hasattr(kind, "topics"))
+
+
+def _made(load: Callable[[], Any], place: str) -> Projection:
+    try:
+        made = load()()
+    except Exception as error:  # anybody's code: whatever it raises, its place is what helps
+        raise _cannot_load(place, error) from error
+    return checked(made, place)
 
 
 def _module(file: Path) -> object:
@@ -79,14 +95,8 @@ def _name_of(file: Path) -> str:
     return f"send2llm_own_projections.{file.stem}"
 
 
-def _checked(made: object, place: str) -> Projection:
-    if not isinstance(made, Projection):
-        raise ConfigurationError(f"{place!r} is no projection: it needs name, version, topics, tables and fold.")
-    return made
-
-
 def _cannot_load(place: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(
-        f"The projection {place!r} cannot be loaded ({error}). Write it as module:Class, with the module installed "
-        "beside Send2LLM, or name a folder of Python files."
+        f"The projection {place!r} cannot be loaded ({type(error).__name__}: {error}). "
+        "Its class is called without arguments."
     )

@@ -53,6 +53,7 @@ def diagnose(url: str | None = None) -> "Iterator[Finding]":
         return
     yield Finding("settings", "ok", "valid")
     yield machine.check_handlers(settings)
+    yield machine.check_projections(settings)
     yield machine.check_encryption(settings)
     data_dir = settings.data_dir or default_data_dir()
     yield from machine.check_data_folder(data_dir)

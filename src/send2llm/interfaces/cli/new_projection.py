@@ -1,12 +1,10 @@
 """The files that ``send2llm projections new`` writes."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from send2llm.infrastructure.projections.soundness import is_name
 from send2llm.interfaces.cli.errors import CommandFailed
-
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 _PROJECTION = '''\
 """{title}: how many answers each model gave, and what they cost."""
@@ -68,7 +66,7 @@ def test_answers_are_counted_and_paid_by_model() -> None:
 
 def write_projection(name: str, folder: Path) -> Sequence[Path]:
     """Write the projection and its test; raises ``CommandFailed`` for a bad name, or when they exist."""
-    if not _NAME.fullmatch(name) or len(name) > 40:
+    if not is_name(name):
         raise CommandFailed(f"{name!r} is no name for a projection: use lower case words joined by underscores.")
     words = {"name": name, "cls": name.title().replace("_", ""), "title": name.replace("_", " ").capitalize()}
     files = {folder / f"{name}.py": _PROJECTION, folder / f"test_{name}.py": _TEST}

@@ -1,7 +1,5 @@
 """``send2llm projections``: how far the read models have come, and what can be done with their builds."""
 
-import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +8,9 @@ import typer
 from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
-from send2llm.interfaces.cli.output import console, count, note, show_table, warn, write, write_json
+from send2llm.interfaces.cli.output import count, note, show_table, warn, write, write_json
+from send2llm.interfaces.cli.projection_watch import label, watched
 from send2llm.interfaces.cli.service import DEFAULT_URL
-
-LOOK_EVERY = 0.5
-"""Seconds between two looks at a build that is waited for."""
 
 _DETAILS = (
     *("role", "state", "position", "head", "lag_events", "lag_seconds", "rate", "remaining_seconds", "skipped"),
@@ -46,7 +42,7 @@ def show(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     rows = [
         (
             str(line["name"]),
-            _label(line),
+            label(line),
             str(line["role"]),
             str(line["state"]),
             count(line["position"]),
@@ -71,21 +67,23 @@ def status(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> No
     if not found:
         raise CommandFailed(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
     for line in found:
-        shown = {"build": _label(line), **{field: line[field] for field in _DETAILS if line.get(field) is not None}}
+        shown = {"build": label(line), **{field: line[field] for field in _DETAILS if line.get(field) is not None}}
         show_table(("what", "is"), [(field, str(value)) for field, value in shown.items()], flexible="is")
 
 
 @app.command()
 def rebuild(name: Name, *, wait: Wait = True, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """Build it anew beside the live build, which it replaces when it has caught up."""
-    _begin(name, "rebuild", wait=wait, as_json=as_json, url=url)
+    """Build it anew beside the live build, which it replaces when it has caught up; exits with 1 if it cannot."""
+    ended = _begin(name, "rebuild", wait=wait, as_json=as_json, url=url)
+    if wait and ended["role"] not in ("live", "retired"):
+        raise typer.Exit(1)
 
 
 @app.command()
 def verify(name: Name, *, wait: Wait = True, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """Fold from zero and compare with what is read; exits with 1 if anything is different."""
+    """Fold from zero and compare with what is read; exits with 1 unless it is all the same."""
     ended = _begin(name, "verify", wait=wait, as_json=as_json, url=url)
-    if ended["role"] == "different":
+    if wait and ended["role"] != "verified":
         raise typer.Exit(1)
 
 
@@ -170,38 +168,12 @@ def new(
 def _begin(name: str, verb: str, *, wait: bool, as_json: bool, url: str) -> dict[str, Any]:
     with connect(url) as client:
         begun = client.post(f"/api/projections/{name}/{verb}", {})
-        ended = _watched(client, begun) if wait else begun
+        ended = watched(client, begun) if wait else begun
     if as_json:
         write_json(ended)
     else:
         _tell(ended)
     return ended
-
-
-def _watched(client: Any, begun: dict[str, Any]) -> dict[str, Any]:
-    """The build when it has ended; a bar shows how far it is, how fast, and how long it will take."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[pace]}"))
-    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task(f"{begun['name']} {_label(begun)}", total=max(begun["head"], 1), pace="")
-        while True:
-            build = _same(client.get("/api/projections"), begun)
-            if build["role"] not in ("building", "verifying") or build["state"] == "failed":
-                return build
-            remaining = build["remaining_seconds"]
-            pace = f"{count(round(build['rate']))} events/s" + (
-                "" if remaining is None else f", {remaining:.0f} s left"
-            )
-            progress.update(task, completed=build["position"], total=max(build["head"], 1), pace=pace)
-            time.sleep(LOOK_EVERY)
-
-
-def _same(found: dict[str, Any], build: dict[str, Any]) -> dict[str, Any]:
-    for line in found["data"]:
-        if (line["name"], _label(line)) == (build["name"], _label(build)):
-            return dict(line)
-    return {**build, "role": "dropped", "state": "waiting", "error": "somebody dropped it"}
 
 
 def _command(
@@ -218,9 +190,7 @@ def _command(
 
 def _tell(build: dict[str, Any]) -> None:
     say = warn if build.get("error") else note
-    told = f"{build['name']} {_label(build)}: {build['role']}, {build['state']}, at {count(build['position'])}"
+    told = f"{build['name']} {label(build)}: {build['role']}, {build['state']}, at {count(build['position'])}"
     say(f"{told}. {build['error']}" if build.get("error") else f"{told}.")
-
-
-def _label(line: dict[str, Any]) -> str:
-    return f"{line['version']}.{line['build']}"
+    if build["role"] == "live" and build["state"] == "waiting" and build["lag_events"]:
+        warn(f"Nothing keeps it up to date: no running service has version {build['version']} in its configuration.")

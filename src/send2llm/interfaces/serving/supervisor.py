@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 import structlog
 
-from send2llm.bootstrap import TEXT_KEYS_FILE, database_of, refuse_old_schema
+from send2llm.bootstrap import TEXT_KEYS_FILE, database_of, projections, refuse_old_schema
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path
@@ -56,6 +56,8 @@ class ServiceSupervisor:
         """``announce`` is told, in words for people, what has started."""
         _refuse_open_doors(settings)
         load_handlers(settings.handlers, settings.handler_options)  # a worker that cannot start says less, and later
+        if settings.projector:
+            projections(settings)
         self._settings = settings
         self._announce = announce
         self._data_dir = settings.data_dir or default_data_dir()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from send2llm.bootstrap import text_keys
+from send2llm.bootstrap import projections, text_keys
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model.model_file import checked_model_path, model_path
@@ -46,6 +46,15 @@ def check_handlers(settings: Settings) -> Finding:
     except ConfigurationError as error:
         return Finding("handlers", "fail", str(error), "Correct handlers and handler_options in send2llm.toml.")
     return Finding("handlers", "ok", ", ".join(settings.handlers) or "none")
+
+
+def check_projections(settings: Settings) -> Finding:
+    """Whether the projections can be loaded."""
+    try:
+        found = projections(settings)
+    except ConfigurationError as error:
+        return Finding("projections", "fail", str(error), "Correct the projection; a service does not start with it.")
+    return Finding("projections", "ok", ", ".join(projection.name for projection in found))
 
 
 def check_encryption(settings: Settings) -> Finding:

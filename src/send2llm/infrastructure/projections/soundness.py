@@ -1,0 +1,57 @@
+"""What a projection of somebody's must be before it is run: what is wrong is told at the start, not by tables."""
+
+import re
+from collections.abc import Collection
+
+from send2llm.application.projections import Projection
+from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.handlers.options import nearest
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_LONGEST_NAME = 40  # characters; a version and a table's name follow it in names of PostgreSQL
+_PARTS = ("name", "version", "topics", "tables", "fold")
+
+
+def checked(made: object, place: str) -> Projection:
+    """The projection that was made from a ``place``; raises ``ConfigurationError`` if it cannot be run as it is."""
+    missing = [part for part in _PARTS if not hasattr(made, part)]
+    if missing or not isinstance(made, Projection):
+        raise ConfigurationError(f"{place!r} is no projection: it has no {', '.join(missing) or 'fold'}.")
+    fault = _fault_of_name(made) or _fault_of_topics(made.topics) or _fault_of_tables(made)
+    if fault:
+        raise ConfigurationError(f"The projection {place!r} cannot be run: {fault}")
+    return made
+
+
+def is_name(name: object) -> bool:
+    """Whether tables and commands can bear it."""
+    return isinstance(name, str) and len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
+
+
+def _fault_of_name(made: Projection) -> str:
+    if not is_name(made.name):
+        return (
+            f"its name is {made.name!r}; use lower case words joined by underscores, {_LONGEST_NAME} letters at most."
+        )
+    if type(made.version) is not int or made.version < 1:
+        return f"its version is {made.version!r}; use 1, 2 and so on."
+    return ""
+
+
+def _fault_of_topics(topics: Collection[str]) -> str:
+    if isinstance(topics, str):
+        return f"its topics are one text; write {{{topics!r}}}."
+    known = {event_type.topic for event_type in EventRegistry.default()}
+    for topic in topics:
+        if topic not in known:
+            return f"there are no events of the topic {topic!r}. {nearest(topic, known)}"
+    return ""
+
+
+def _fault_of_tables(made: Projection) -> str:
+    """Two versions must not share a table: both would write into it."""
+    for table in made.tables.sorted_tables:
+        if table.schema is not None or not table.name.startswith(f"{made.name}_v{made.version}_"):
+            return f"its table {table.fullname!r} has to be named by table_name(name, version, ...)."
+    return ""
