@@ -18,6 +18,7 @@ from projection import rebuild
 from send2llm.application.costs import CostFilter
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.migration import migrate
+from send2llm.infrastructure.read_models.statements import PresentTables
 from send2llm.infrastructure.read_models.usage import UsageProjection
 from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
 from send2llm.testing.event_writer import EventWriter
@@ -50,7 +51,7 @@ def main() -> None:
 async def report(database: ConnectionInfo) -> figures.Row:
     """By model and day, of as many rows as a busy month leaves."""
     async with AsyncConnectionPool(database.dsn, min_size=1, max_size=1) as pool:
-        usage = PostgresUsage(pool)
+        usage = PostgresUsage(PresentTables(pool))
         began = time.perf_counter()
         lines = await usage.usage(["day", "model"], CostFilter(), "Europe/Berlin")
         seconds = time.perf_counter() - began

@@ -23,7 +23,7 @@ from send2llm import __version__
 from send2llm.application.admission import Admission
 from send2llm.application.background import Background
 from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
-from send2llm.application.budgets.as_of import BudgetAsOf
+from send2llm.application.budgets.as_of import BudgetAsOf, BudgetLog
 from send2llm.application.budgets.call_bounds import CallBounds
 from send2llm.application.budgets.closing import CloseEndedPeriods
 from send2llm.application.budgets.commands import BudgetCommands
@@ -47,6 +47,7 @@ from send2llm.application.handler_chain import HandlerChain
 from send2llm.application.handler_surroundings import ContextWindows, HandlerSurroundings
 from send2llm.application.intents import Intents
 from send2llm.application.log_verification import SealedLog
+from send2llm.application.moments import Moments
 from send2llm.application.money_audit import AuditMoney, PriceVersions, StreamNames
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Timeouts
@@ -65,6 +66,7 @@ from send2llm.application.provider_health import LATELY, ProviderHealth, Provide
 from send2llm.application.published_events import PublishedEvents, Wanted
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.recovery import Processes, RecoverUnfinishedCalls
+from send2llm.application.reports_as_of import ReportsAsOf
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, Templates, TemplateShelf
@@ -99,6 +101,7 @@ from send2llm.infrastructure.postgres.recalls import PostgresRecalls, RecallList
 from send2llm.infrastructure.prices import GenaiPriceBook, OverridePriceBook
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.loading import own_projections
+from send2llm.infrastructure.projections.past import ProjectionsAsOf
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 from send2llm.infrastructure.projections.status import PostgresProjections
@@ -112,6 +115,8 @@ from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.infrastructure.read_models.provider_health import PostgresProviderHealth
+from send2llm.infrastructure.read_models.reports_as_of import PostgresReportsAsOf
+from send2llm.infrastructure.read_models.statements import PresentTables
 from send2llm.infrastructure.read_models.trail import TrailProjection
 from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
 from send2llm.infrastructure.read_models.usage import UsageProjection
@@ -236,6 +241,8 @@ class Service:
     costs: CostQueries
     usage: UsageQueries
     as_of: ConversationAsOf
+    moments: Moments
+    reports_as_of: ReportsAsOf
     log: ConversationLog
     feed: EventFeed
     published: PublishedEvents
@@ -379,6 +386,7 @@ USE_CASES = (
     ConversationCommands,
     DoubtfulIntents,
     MessageSender,
+    Moments,
     HandlerSurroundings,
     Opening,
     Outcomes,
@@ -403,6 +411,7 @@ def build_service(settings: Settings) -> Service:
         container.register(port, instance=instance)
     container.register(Conversations, EventSourcedConversations, scope=punq.Scope.singleton)
     container.register(Budgets, EventSourcedBudgets, scope=punq.Scope.singleton)
+    container.register(BudgetLog, factory=lambda: container.resolve(Budgets))
     container.register(Templates, EventSourcedTemplates, scope=punq.Scope.singleton)
     container.register(TemplateShelf, scope=punq.Scope.singleton)
     container.register(BudgetDirectory, scope=punq.Scope.singleton)
@@ -460,7 +469,8 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     events = EventRegistry.default()
     codec = event_codec(settings, events)
     log = EventLog(pool, codec)
-    costs = PostgresCosts(pool)
+    tables = PresentTables(pool)
+    costs = PostgresCosts(tables)
     yield AsyncConnectionPool, pool
     yield PostgresDatastore, datastore
     yield (
@@ -474,11 +484,12 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield PublishedEvents, PostgresPublishedEvents(EventPages(pool, documents), database.dsn)
     yield Trails, PostgresTrails(pool, documents)
     yield ConversationLog, log
-    yield HistoryQueries, PostgresHistory(pool)
+    yield HistoryQueries, PostgresHistory(tables)
     yield CostQueries, costs
-    yield UsageQueries, PostgresUsage(pool)
+    yield UsageQueries, PostgresUsage(tables)
     yield PeriodUses, costs
-    yield ProviderHealths, PostgresProviderHealth(pool)
+    yield ReportsAsOf, PostgresReportsAsOf(ProjectionsAsOf(database, codec))
+    yield ProviderHealths, PostgresProviderHealth(tables)
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)
     statuses = PostgresProjections(pool, codec)

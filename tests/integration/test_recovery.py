@@ -16,6 +16,7 @@ from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
+from send2llm.infrastructure.read_models.statements import PresentTables
 from send2llm.testing.clock import FakeClock, SequentialIdentifiers
 from send2llm.testing.event_writer import EventWriter, requested, said
 
@@ -23,7 +24,7 @@ from send2llm.testing.event_writer import EventWriter, requested, said
 async def test_only_calls_of_dead_processes_are_ended(
     migrated: ConnectionInfo, writer: EventWriter, pool: AsyncConnectionPool
 ) -> None:
-    clock, identifiers, history = FakeClock(), SequentialIdentifiers(), PostgresHistory(pool)
+    clock, identifiers, history = FakeClock(), SequentialIdentifiers(), PostgresHistory(PresentTables(pool))
     datastore = PostgresDatastore(
         migrated.dbname, migrated.host, migrated.port, migrated.user, migrated.password, originator_id_type="text"
     )

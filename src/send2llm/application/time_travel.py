@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol, cast
 from uuid import UUID
 
 from send2llm.application.context import RecordedEvent
+from send2llm.application.moments import Moment
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import ConversationEvent
-from send2llm.domain.errors import ConversationNotFound
+from send2llm.domain.errors import ConversationNotFound, InvalidRequest
 
 
 class ConversationLog(Protocol):
@@ -22,7 +22,7 @@ class ConversationLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConversationThen:
-    """A conversation as of some moment: its state, and the last event that had happened."""
+    """A conversation as of some moment: its state, and the last of its events that had happened."""
 
     conversation: Conversation
     last: RecordedEvent
@@ -39,12 +39,17 @@ class ConversationAsOf:
         self._log = log
 
     async def version(self, conversation_id: UUID, version: int, *, tenant: str | None = None) -> ConversationThen:
-        """After its first ``version`` events; a higher number than there are events is the present."""
-        return await self._fold(conversation_id, lambda event: event.version <= version, tenant)
+        """After its first ``version`` events; raises ``InvalidRequest`` when there are not so many yet."""
+        then = await self._fold(conversation_id, lambda event: event.version <= version, tenant)
+        if then.last.version < version:
+            raise InvalidRequest(
+                f"at: The conversation has only {then.last.version} versions so far; ask for one of them.", param="at"
+            )
+        return then
 
-    async def time(self, conversation_id: UUID, moment: datetime, *, tenant: str | None = None) -> ConversationThen:
-        """After all that happened up to ``moment``, itself included; it needs a time zone."""
-        return await self._fold(conversation_id, lambda event: event.metadata.occurred_at <= moment, tenant)
+    async def moment(self, conversation_id: UUID, moment: Moment, *, tenant: str | None = None) -> ConversationThen:
+        """As it was then."""
+        return await self._fold(conversation_id, lambda event: event.position <= moment.position, tenant)
 
     async def now(self, conversation_id: UUID, *, tenant: str | None = None) -> ConversationThen:
         """With every stored event."""
@@ -56,10 +61,8 @@ class ConversationAsOf:
         events = await self._log.events_of(conversation_id)
         if tenant is not None and events and events[0].metadata.tenant != tenant:
             raise ConversationNotFound(conversation_id)
-        # Clocks of several processes may disagree by a little, versions cannot: the last event that had
-        # happened brings along all before it.
-        last = next((event for event in reversed(events) if happened(event)), None)
-        if last is None:
+        told = [event for event in events if happened(event)]
+        if not told:
             raise ConversationNotFound(conversation_id)
-        told = [cast("ConversationEvent", event.event) for event in events if event.version <= last.version]
-        return ConversationThen(Conversation.fold(conversation_id, told), last)
+        conversation = Conversation.fold(conversation_id, [cast("ConversationEvent", event.event) for event in told])
+        return ConversationThen(conversation, told[-1])

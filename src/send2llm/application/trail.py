@@ -44,8 +44,11 @@ class TrailPage:
 class Trails(Protocol):
     """Finds what belongs together."""
 
-    async def page(self, subject: Subject, after: int, limit: int) -> TrailPage:
-        """At most ``limit`` events after a position; raises ``InvalidRequest`` for no id, and ``StoreUnavailable``."""
+    async def page(self, subject: Subject, after: int, limit: int, up_to: int | None = None) -> TrailPage:
+        """At most ``limit`` events after a position, up to another one; then no later one is known.
+
+        Raises ``InvalidRequest`` for no id, and ``StoreUnavailable``.
+        """
         ...
 
 

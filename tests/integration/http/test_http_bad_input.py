@@ -232,10 +232,10 @@ async def test_an_odd_query_is_a_question_like_any_other(gateway: Gateway, path:
     assert isinstance(response.json()["data"], list)
 
 
-async def test_a_version_beyond_the_last_is_the_present(gateway: Gateway) -> None:
+async def test_a_version_beyond_the_last_has_not_come_yet(gateway: Gateway) -> None:
     conversation = await gateway.start_conversation()
     response = await gateway.api.get(f"/api/conversations/{conversation}?at=99999999999999999999")
-    assert response.json()["version"] == 1
+    assert (response.status_code, response.json()["param"]) == (400, "at")
 
 
 TAKING_BODIES = [

@@ -295,19 +295,30 @@ class TestLookingBack:
         then = (await gateway.api.get(path, params={"at": plan[0]["occurred_at"]})).json()
         assert then["limit_usd"] == "1"
         now = (await gateway.api.get(path)).json()
-        for last in ("9" * 20, str(period[-1]["position"]), "2999-01-01T00:00:00Z"):
+        for last in (f"position:{period[-1]['position']}", str(period[-1]["position"]), period[-1]["occurred_at"]):
             shown = (await gateway.api.get(path, params={"at": last, "period": made["running"]["key"]})).json()
             assert shown["running"]["settled_usd"] == now["running"]["settled_usd"], last
             assert shown["running"]["left_usd"] == now["running"]["left_usd"], last
 
     @pytest.mark.parametrize(
-        ("at", "status"), [("0", 404), ("2020-01-01T00:00:00Z", 404), ("2020-01-01", 400), ("-1", 400), ("now", 400)]
+        ("at", "status"),
+        [
+            ("0", 404),
+            ("2020-01-01T00:00:00Z", 404),
+            ("2020-01-01", 400),
+            ("-1", 400),
+            ("now", 400),
+            ("9" * 20, 400),
+            ("2999-01-01T00:00:00Z", 400),
+            ("version:1", 400),
+        ],
     )
     async def test_before_there_was_a_budget_there_is_none(self, gateway, at, status):
         made = await define(gateway)
         response = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": at})
         assert response.status_code == status, response.text
-        unspent = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": "9" * 20, "period": "1999-01"})
+        defined = (await gateway.api.get(f"/api/budgets/{made['id']}/events")).json()["data"][0]["position"]
+        unspent = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": defined, "period": "1999-01"})
         assert unspent.json()["code"] == "budget_period_not_found"
 
     async def test_events_of_the_plan_and_of_the_period(self, gateway):

@@ -73,12 +73,12 @@ class Calls:
         self._paying: dict[tuple[UUID, int], tuple[PaidBy, ...]] = {}
         self._held: dict[tuple[UUID, int], Decimal] = {}
 
-    def live(self) -> None:
+    def live(self, steps: int = 100) -> None:
         conversations = [uuid4() for _ in range(8)]
         for conversation_id in conversations:
             self._writer.write(conversation_id, ConversationStarted())
         late: list[tuple[UUID, UUID]] = []
-        for _ in range(100):
+        for _ in range(steps):
             conversation_id, completion_id = self._random.choice(conversations), uuid4()
             what = self._random.choice(["answered", "again", "gave up", "gone", "runs", "late"])
             if what == "late":

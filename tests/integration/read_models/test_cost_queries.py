@@ -20,6 +20,7 @@ from send2llm.domain.routing import PaidBy
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
+from send2llm.infrastructure.read_models.statements import PresentTables
 from send2llm.testing.event_writer import received, requested
 
 LATE = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
@@ -75,7 +76,7 @@ class Ledger:
 async def ledger(migrated: ConnectionInfo) -> AsyncIterator[Ledger]:
     engine = create_engine(migrated.sqlalchemy_url)
     async with AsyncConnectionPool(migrated.dsn, min_size=1, max_size=2) as pool:
-        yield Ledger(engine, PostgresCosts(pool))
+        yield Ledger(engine, PostgresCosts(PresentTables(pool)))
     engine.dispose()
 
 

@@ -30,6 +30,7 @@ from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.history_queries import PostgresHistory
+from send2llm.infrastructure.read_models.statements import PresentTables
 from send2llm.testing.clock import START
 from send2llm.testing.event_writer import received, requested, said, turn
 from send2llm.testing.history import InMemoryHistory
@@ -72,7 +73,7 @@ async def story(request: pytest.FixtureRequest) -> AsyncIterator[Story]:
             HistoryProjection().fold(events, connection)
 
     async with AsyncConnectionPool(database.dsn, min_size=1, max_size=2) as pool:
-        yield Story(fold, PostgresHistory(pool))
+        yield Story(fold, PostgresHistory(PresentTables(pool)))
     engine.dispose()
 
 

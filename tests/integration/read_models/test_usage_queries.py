@@ -16,6 +16,7 @@ from send2llm.application.usage import Durations
 from send2llm.domain.conversation_events import CompletionInterrupted
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.read_models.statements import PresentTables
 from send2llm.infrastructure.read_models.usage import UsageProjection
 from send2llm.infrastructure.read_models.usage_queries import PostgresUsage
 from send2llm.testing.event_writer import received, requested
@@ -60,7 +61,7 @@ class Counted:
 async def counted(migrated: ConnectionInfo) -> AsyncIterator[Counted]:
     engine = create_engine(migrated.sqlalchemy_url)
     async with AsyncConnectionPool(migrated.dsn, min_size=1, max_size=2) as pool:
-        yield Counted(engine, PostgresUsage(pool))
+        yield Counted(engine, PostgresUsage(PresentTables(pool)))
     engine.dispose()
 
 

@@ -72,7 +72,8 @@ def test_shows_a_conversation_as_it_was(run, api: FakeApi):
     run("send", "one")
     (identifier,) = api.conversations
     assert run("history", identifier, "--at", "2").output == "user\none\n\n"
-    assert run("history", "--at", "2").exit_code == 2
+    run("history", "--at", "2026-11-23T12:00", "--limit", "400")
+    assert api.requests[-1][1] == "/api/conversations?limit=400&at=2026-11-23T12%3A00%3A00%2B00%3A00"
 
 
 def test_projections(run):

@@ -1,58 +1,64 @@
-"""A budget as it was, folded from its events."""
+"""Budgets as they were, folded from their events."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from typing import Protocol
 from uuid import UUID
 
-from send2llm.application.budgets.ports import Budgets
+from send2llm.application.budgets.ports import BudgetChange
 from send2llm.application.budgets.queries import BudgetReport, untouched
 from send2llm.application.context import RecordedEvent
-from send2llm.application.feed import EventFeed
-from send2llm.application.ports import Clock
+from send2llm.application.moments import Moment
 from send2llm.domain.budget_plan import BudgetPlan
+from send2llm.domain.budget_plan_events import BudgetDefined
 from send2llm.domain.errors import BudgetPeriodNotFound
 from send2llm.domain.provider_budget import ProviderBudget
 
-Happened = Callable[[RecordedEvent], bool]
+
+class BudgetLog(Protocol):
+    """The stored events of budgets: a part of ``Budgets``. Every method raises ``StoreUnavailable``."""
+
+    async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
+        """The events of a plan, or of one of its periods, in their order; none if there is no such stream."""
+        ...
+
+    async def changes(self, after: int) -> Sequence[BudgetChange]:
+        """All plan events, and openings and closings of periods, after a position of the log, in its order."""
+        ...
 
 
 class BudgetAsOf:
-    """Asks where a budget stood.
+    """Asks where budgets stood.
 
     What calls held and had spent by then is not told: the read model that knows it knows the present. ``settled`` and
-    ``lent`` are exact. Every method raises as ``BudgetQueries.one`` does, and ``BudgetNotFound`` when there was no such
-    budget yet.
+    ``lent`` are exact.
     """
 
-    def __init__(self, budgets: Budgets, feed: EventFeed, clock: Clock) -> None:
+    def __init__(self, budgets: BudgetLog) -> None:
         self._budgets = budgets
-        self._feed = feed
-        self._clock = clock
 
-    async def time(self, budget_id: UUID, moment: datetime, period_key: str | None = None) -> BudgetReport:
-        """After all that happened up to ``moment``, in the period that ran then or that of the key."""
-        return await self._report(budget_id, moment, period_key, lambda event: event.metadata.occurred_at <= moment)
+    async def all(self, moment: Moment, *, retired: bool = False) -> Sequence[BudgetReport]:
+        """Every budget that there was, with the period that ran then, in the order in which they were defined."""
+        changes = await self._budgets.changes(0)
+        defined = [
+            change.budget_id
+            for change in changes
+            if isinstance(change.event, BudgetDefined) and change.position <= moment.position
+        ]
+        reports = [await self.one(budget_id, moment) for budget_id in dict.fromkeys(defined)]
+        return [report for report in reports if retired or not report.plan.retired]
 
-    async def position(self, budget_id: UUID, position: int, period_key: str | None = None) -> BudgetReport:
-        """After the event at that position of the log, in the period that ran then or that of the key.
+    async def one(self, budget_id: UUID, moment: Moment, period_key: str | None = None) -> BudgetReport:
+        """Where a budget stood, in the period that ran then or that of the key.
 
-        A higher position than there is, is the present.
+        Raises as ``BudgetQueries.one`` does, and ``BudgetNotFound`` when there was no such budget yet.
         """
-        moment = self._clock.now()
-        if position < await self._feed.head():
-            (reached,) = await self._feed.read(max(position - 1, 0), 1)
-            moment = reached.metadata.occurred_at
-        return await self._report(budget_id, moment, period_key, lambda event: event.position <= position)
-
-    async def _report(
-        self, budget_id: UUID, moment: datetime, period_key: str | None, happened: Happened
-    ) -> BudgetReport:
-        told = _up_to(await self._budgets.events(budget_id), happened)
+        told = _up_to(moment, await self._budgets.events(budget_id))
         plan = BudgetPlan.fold(budget_id, [one.event for one in told])  # type: ignore[misc] # the stream vouches for them
-        period = plan.recurrence.containing(moment) if period_key is None else plan.recurrence.named(period_key)
-        entered = _up_to(await self._budgets.events(budget_id, period.key), happened)
+        running = plan.recurrence.containing(moment.time)
+        period = running if period_key is None else plan.recurrence.named(period_key)
+        entered = _up_to(moment, await self._budgets.events(budget_id, period.key))
         if not entered:
-            if period != plan.recurrence.containing(moment):
+            if period != running:
                 raise BudgetPeriodNotFound(budget_id, period.key)
             return untouched(plan, period, past=True)
         budget = ProviderBudget.fold(budget_id, period.key, [one.event for one in entered])  # type: ignore[misc] # as above
@@ -70,7 +76,5 @@ class BudgetAsOf:
         )
 
 
-def _up_to(events: Sequence[RecordedEvent], happened: Happened) -> Sequence[RecordedEvent]:
-    """Clocks may disagree by a little: the last event that had happened brings along all before it."""
-    last = next((place for place in reversed(range(len(events))) if happened(events[place])), -1)
-    return events[: last + 1]
+def _up_to(moment: Moment, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    return [event for event in events if event.position <= moment.position]

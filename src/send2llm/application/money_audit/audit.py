@@ -5,6 +5,7 @@ from typing import Protocol
 
 from send2llm.application.context import RecordedEvent
 from send2llm.application.feed import EventFeed
+from send2llm.application.moments import Moment
 from send2llm.application.money_audit.ledger import MoneyLedger, StreamNames
 from send2llm.application.money_audit.prices import PriceVersions
 from send2llm.application.money_audit.result import MoneyAudit
@@ -27,9 +28,15 @@ class AuditMoney:
         self._streams = streams
         self._prices = prices
 
-    async def __call__(self, progress: Progress | None = None) -> MoneyAudit:
-        """Compare them up to the end of the log as it is now; raises ``StoreUnavailable``."""
-        ledger, head = MoneyLedger(self._streams, self._prices), await self._feed.head()
+    async def __call__(self, progress: Progress | None = None, moment: Moment | None = None) -> MoneyAudit:
+        """Compare them up to the end of the log, as it is now or was at a moment.
+
+        Raises ``InvalidRequest`` for a moment before the first event, and ``StoreUnavailable``.
+        """
+        if moment is not None:
+            moment.require_events()
+        ledger = MoneyLedger(self._streams, self._prices)
+        head = await self._feed.head() if moment is None else moment.position
         async for page in self._pages(head):
             for recorded in page:
                 ledger.fold(recorded)

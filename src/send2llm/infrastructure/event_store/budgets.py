@@ -11,8 +11,7 @@ from uuid import UUID
 from eventsourcing.persistence import PersistenceError
 from psycopg_pool import AsyncConnectionPool
 
-from send2llm.application.budgets.ports import BudgetChange
-from send2llm.application.context import Context, RecordedEvent
+from send2llm.application.context import Context
 from send2llm.application.ports import Clock, Identifiers
 from send2llm.domain.allowance import Allowance
 from send2llm.domain.allowance_events import AllowanceEvent, ClosingReason
@@ -22,7 +21,8 @@ from send2llm.domain.errors import BudgetPeriodNotFound, StaleBudget, StoreOverl
 from send2llm.domain.provider_budget import ProviderBudget
 from send2llm.domain.provider_budget_events import ProviderBudgetEvent
 from send2llm.infrastructure.event_store.append import Append
-from send2llm.infrastructure.event_store.budget_appends import CHANGE_TOPICS, BudgetAppends
+from send2llm.infrastructure.event_store.budget_appends import BudgetAppends
+from send2llm.infrastructure.event_store.budget_events import StoredBudgetEvents
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.errors import AppendQueueFull, VersionConflict
 from send2llm.infrastructure.event_store.event_log import EventLog
@@ -40,7 +40,7 @@ _KEPT = 10_000
 _Key = tuple[UUID, str]
 
 
-class EventSourcedBudgets:
+class EventSourcedBudgets(StoredBudgetEvents):
     """Implements the ``Budgets`` port.
 
     Periods that were used lately are kept folded. A kept one may lag behind other processes; that shows at the latest
@@ -55,8 +55,8 @@ class EventSourcedBudgets:
         clock: Clock,
         identifiers: Identifiers,
     ) -> None:
+        super().__init__(EventLog(pool, codec))
         self._recorder = recorder
-        self._log = EventLog(pool, codec)
         self._appends = BudgetAppends(codec, clock, identifiers)
         self._kept: OrderedDict[_Key, ProviderBudget] = OrderedDict()
 
@@ -120,22 +120,6 @@ class EventSourcedBudgets:
             raise StoreOverloaded(f"{error} Try again in a moment.") from error
         except PersistenceError as error:
             raise StoreUnavailable(str(error)) from error
-
-    async def changes(self, after: int) -> Sequence[BudgetChange]:
-        """What changed which budgets there are, after a position; raises ``StoreUnavailable``."""
-        return [
-            BudgetChange(recorded.position, *budget_of(recorded.stream), recorded.event)  # type: ignore[arg-type] # the topics vouch for it
-            for recorded in await self._log.of_topics(after, CHANGE_TOPICS)
-        ]
-
-    async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
-        """The events of a plan, or of one of its periods; raises ``StoreUnavailable``."""
-        stream = budget_plan_stream(budget_id) if period_key is None else budget_stream(budget_id, period_key)
-        return await self._log.stream(stream)
-
-    async def hold_events(self, allowance_id: UUID) -> Sequence[RecordedEvent]:
-        """The events of an allowance; raises ``StoreUnavailable``."""
-        return await self._log.stream(allowance_stream(allowance_id))
 
     def _remembering(self, saved: Sequence[ProviderBudget]) -> Callable[[asyncio.Future[Any]], None]:
         """Keeps what is kept true, also when nobody waits for the append any more."""

@@ -16,9 +16,10 @@ LAST_POSITION = 2**63 - 1
 _PAGE = """
 SELECT notification_id, originator_id, originator_version, topic,
        CASE WHEN topic = ANY (%(topics)s) THEN state END, {key}
-FROM {events} AS event WHERE notification_id > %(after)s AND notification_id <= %(up_to)s
+FROM {events} AS event WHERE notification_id > %(after)s AND notification_id <= %(up_to)s{filter}
 ORDER BY notification_id LIMIT %(limit)s
 """
+_WANTED = " AND topic = ANY (%(topics)s)"
 _NO_KEY = "NULL::bytea"
 # Looked up for each row that is wanted and no other: a join would make the planner choose, and it may choose badly.
 _KEY = """
@@ -62,13 +63,19 @@ class LogPages:
         self.channel = events_table
         """Where commits of events are announced."""
         self._decoder = decoder
-        self._page, self._page_with_texts = (
-            sql.SQL(_PAGE).format(events=sql.Identifier(events_table), key=sql.SQL(key)).as_bytes()
-            for key in (_NO_KEY, _KEY)
-        )
-        self._first = sql.SQL("SELECT min(notification_id) FROM {} WHERE notification_id > %s").format(
-            sql.Identifier(events_table)
-        )
+        events = sql.Identifier(events_table)
+        self._statements = {
+            (only_wanted, texts): sql.SQL(_PAGE)
+            .format(
+                events=events,
+                filter=sql.SQL(_WANTED if only_wanted else ""),
+                key=sql.SQL(_KEY if texts else _NO_KEY),
+            )
+            .as_bytes()
+            for only_wanted in (False, True)
+            for texts in (False, True)
+        }
+        self._first = sql.SQL("SELECT min(notification_id) FROM {} WHERE notification_id > %s").format(events)
 
     def read(
         self,
@@ -80,15 +87,17 @@ class LogPages:
         texts: bool = True,
         up_to: int = LAST_POSITION,
         skipped: frozenset[int] = frozenset(),
+        only_wanted: bool = False,
     ) -> LogPage:
         """The page of at most ``limit`` events after a position, within a transaction on ``connection``.
 
         It ends with the position ``up_to``; events at ``skipped`` positions are passed over without being decoded.
-        Without ``texts``, what somebody said seems to be erased where it is encrypted.
+        Without ``texts``, what somebody said seems to be erased where it is encrypted. With ``only_wanted`` events of
+        other topics do not count: that is faster, for who need not know how far the page reaches.
         """
         # Binary: states come as they are, not as hexadecimal text.
         with _raw(connection).cursor(binary=True) as cursor:
-            page = self._page_with_texts if texts else self._page
+            page = self._statements[only_wanted, texts]
             rows = cursor.execute(page, {"topics": topics, "after": after, "up_to": up_to, "limit": limit}).fetchall()
         decode = self._decoder.decode
         events = [decode(*row) for row in rows if row[4] is not None and row[0] not in skipped]

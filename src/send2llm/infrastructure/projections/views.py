@@ -9,7 +9,7 @@ from functools import cache
 
 from sqlalchemy import Column, Connection, MetaData, Table, text
 
-from send2llm.application.projections import view_name
+from send2llm.application.projections import Projection, view_name
 from send2llm.infrastructure.projections.checkpoints import Build, qualified, usual_place
 
 
@@ -21,6 +21,14 @@ def create_views(connection: Connection, build: Build, *, instead_of: Build | No
     for table in build.tables:
         view, source = qualified(usual, _view(build.name, table)), qualified(build.place or usual, table)
         connection.execute(text(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {source}"))  # noqa: S608 - names of ours, quoted
+
+
+def create_temporary_views(connection: Connection, projection: Projection) -> None:
+    """Let the views, for this session, lead to temporary tables of a projection."""
+    quote = connection.dialect.identifier_preparer.quote
+    for table in projection.tables.sorted_tables:
+        view = _view(projection.name, table.name)
+        connection.execute(text(f"CREATE TEMPORARY VIEW {quote(view)} AS SELECT * FROM {quote(table.name)}"))  # noqa: S608 - names of ours, quoted
 
 
 def has_views(connection: Connection, build: Build) -> bool:

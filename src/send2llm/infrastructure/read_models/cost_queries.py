@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, select
 
 from send2llm.application.budgets.queries import PeriodUse
@@ -18,7 +17,7 @@ from send2llm.infrastructure.projections.bulk import storable_text
 from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models import cost_ledger_tables
 from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, value_of
-from send2llm.infrastructure.read_models.statements import read_statements
+from send2llm.infrastructure.read_models.statements import Tables
 
 attempts = as_read(cost_ledger_tables.attempts)
 uses = as_read(cost_ledger_tables.uses)
@@ -30,8 +29,8 @@ _SUMMED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasonin
 class PostgresCosts:
     """``CostQueries`` and ``PeriodUses`` on the tables of the cost ledger."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
         zone = known_zone(time_zone)
@@ -51,7 +50,7 @@ class PostgresCosts:
         times = [group for group, name in zip(groups, by, strict=True) if name in TIMES]
         statement = _matching(statement, matching).order_by(*times, cost.desc(), *groups).limit(LARGEST_REPORT + 1)
         try:
-            (found,) = await read_statements(self._pool, "the costs", statement)
+            (found,) = await self._tables.read("the costs", statement)
         except psycopg.errors.InvalidParameterValue:  # its time zones may be of another year than Python's
             raise InvalidRequest(f"The database does not know the time zone {time_zone}.", param="time_zone") from None
         if len(found) > LARGEST_REPORT:
@@ -67,7 +66,7 @@ class PostgresCosts:
             func.sum(uses.c.spent_usd).label("spent"),
             func.sum(uses.c.spent_usd).filter(uses.c.minute >= since).label("lately"),
         ).where(uses.c.budget_id == budget_id, uses.c.period_key == period_key)
-        ((row,),) = await read_statements(self._pool, "the costs", statement)
+        ((row,),) = await self._tables.read("the costs", statement)
         return PeriodUse(row["held"] or ZERO, row["spent"] or ZERO, row["lately"] or ZERO)
 
 

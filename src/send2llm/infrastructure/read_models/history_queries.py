@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Column, Select, Text, cast, func, literal, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -30,7 +29,7 @@ from send2llm.infrastructure.read_models.history_lines import (
     message_line,
 )
 from send2llm.infrastructure.read_models.history_rows import indexed
-from send2llm.infrastructure.read_models.statements import Rows, read_statements
+from send2llm.infrastructure.read_models.statements import Rows, Tables
 
 completions = as_read(history_tables.completions)
 conversations = as_read(history_tables.conversations)
@@ -41,8 +40,8 @@ messages = as_read(history_tables.messages)
 class PostgresHistory:
     """``HistoryQueries`` on the tables of the history projection."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def conversations(
         self,
@@ -120,7 +119,7 @@ class PostgresHistory:
         )
 
     async def _read(self, *statements: Select[Any]) -> list[Rows]:
-        return await read_statements(self._pool, "the history", *statements)
+        return await self._tables.read("the history", *statements)
 
 
 def _matching(matching: ConversationFilter) -> Select[Any]:

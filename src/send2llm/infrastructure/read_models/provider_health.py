@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Select, and_, case, func, not_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from send2llm.application.provider_health import CALLERS_FAULT, ProviderHealth
 from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models.cost_ledger_tables import attempts
-from send2llm.infrastructure.read_models.statements import read_statements
+from send2llm.infrastructure.read_models.statements import Tables
 
 _A = as_read(attempts).c
 _FAILED = and_(_A.status == "failed", not_(func.coalesce(_A.error, "").in_(sorted(CALLERS_FAULT))))
@@ -20,8 +19,8 @@ _FAILED = and_(_A.status == "failed", not_(func.coalesce(_A.error, "").in_(sorte
 class PostgresProviderHealth:
     """``ProviderHealths`` on the table of attempts."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def since(self, moment: datetime) -> Sequence[ProviderHealth]:
         # Begun since then, too: that is what the table is indexed by.
@@ -38,7 +37,7 @@ class PostgresProviderHealth:
             .ext(distinct_on(_A.provider))
             .order_by(_A.provider, _A.ended_at.desc(), _A.position.desc())
         )
-        counted, ended = await read_statements(self._pool, "the costs", counts, last)
+        counted, ended = await self._tables.read("the costs", counts, last)
         return [
             ProviderHealth(one["provider"], one["attempts"], one["failed"], end["ended_at"], end["error"])
             for one, end in zip(counted, ended, strict=True)

@@ -23,7 +23,7 @@ _KNOWN_TO = """
 SELECT position FROM projection_checkpoints
 WHERE name = 'trail' AND role = 'live' AND to_regclass('trail_events') IS NOT NULL
 """
-_FOUND = "SELECT position FROM trail_events WHERE ({}) AND position > %(after)s"
+_FOUND = "SELECT position FROM trail_events WHERE ({}) AND position > %(after)s AND position <= %(up_to)s"
 _OF_TENANT = " AND tenant = %(tenant)s"
 _ORDER = " ORDER BY position LIMIT %(limit)s"
 _COLUMNS = {"conversation": "conversation_id", "correlation": "correlation_id", "actor": "actor", "budget": "budget_id"}
@@ -50,18 +50,19 @@ class PostgresTrails:
         self._pool = pool
         self._documents = documents
 
-    async def page(self, subject: Subject, after: int, limit: int) -> TrailPage:
+    async def page(self, subject: Subject, after: int, limit: int, up_to: int | None = None) -> TrailPage:
         identifier = subject.name if subject.kind in ("actor", "idempotency_key") else _identifier(subject)
 
         async def work(connection: Connection) -> TrailPage:
             row = await (await connection.execute(_KNOWN_TO)).fetchone()
             if row is None:  # the projection has never run yet
                 return TrailPage((), after, more=False, known_to=0)
-            found = await _positions(connection, subject, identifier, after, limit + 1)
+            known_to = row[0] if up_to is None else min(row[0], up_to)
+            found = await _positions(connection, subject, identifier, (after, known_to), limit + 1)
             events, whole = await self._events(connection, found[:limit])
             more = len(found) > limit or not whole
-            reached = events[-1].position if events else max(after, row[0])
-            return TrailPage(events, reached, more, known_to=row[0])
+            reached = events[-1].position if events else max(after, known_to)
+            return TrailPage(events, reached, more, known_to)
 
         return await read(self._pool, work, "the trail")
 
@@ -78,9 +79,16 @@ class PostgresTrails:
 
 
 async def _positions(
-    connection: Connection, subject: Subject, identifier: UUID | str, after: int, limit: int
+    connection: Connection, subject: Subject, identifier: UUID | str, between: tuple[int, int], limit: int
 ) -> list[int]:
-    given: dict[str, object] = {"after": after, "limit": limit, "tenant": subject.tenant, "of": identifier}
+    after, up_to = between
+    given: dict[str, object] = {
+        "after": after,
+        "up_to": up_to,
+        "limit": limit,
+        "tenant": subject.tenant,
+        "of": identifier,
+    }
     if subject.kind in _COLUMNS:
         condition = f"{_COLUMNS[subject.kind]} = %(of)s"
     else:

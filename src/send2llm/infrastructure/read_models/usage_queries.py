@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ColumnElement, FromClause, Select, Text, cast, func, select
 
 from send2llm.application.costs import LARGEST_REPORT, CostFilter
@@ -16,7 +15,7 @@ from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models import usage_tables
 from send2llm.infrastructure.read_models.duration_buckets import quantile
 from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, value_of
-from send2llm.infrastructure.read_models.statements import read_statements
+from send2llm.infrastructure.read_models.statements import Tables
 from send2llm.infrastructure.read_models.usage_tables import AMOUNTS, COUNTS, LONGEST, TOKENS
 
 quarters = as_read(usage_tables.quarters)
@@ -33,15 +32,14 @@ _SHOWN = ("calls", "attempts", "answered", "failed", "interrupted", "refused", "
 class PostgresUsage:
     """``UsageQueries`` on the tables of the usage."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def usage(self, by: Groups, matching: CostFilter, time_zone: str = "UTC") -> Sequence[UsageLine]:
         zone = known_zone(time_zone)
         _must_be_quarters(matching)
         try:
-            sums, kinds, lasted = await read_statements(
-                self._pool,
+            sums, kinds, lasted = await self._tables.read(
                 "the usage",
                 _sums(by, matching, time_zone),
                 _counted(troubles, ("kind", "error"), by, matching, time_zone),

@@ -11,6 +11,7 @@ from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import console, count, local_time, note, show_table, usd, warn, write_json
+from send2llm.interfaces.cli.report_options import OPTIONS, At, as_of
 from send2llm.interfaces.cli.service import DEFAULT_URL
 from send2llm.interfaces.cli.trail import trail
 
@@ -26,13 +27,14 @@ app.command("trail")(trail)
 
 
 @app.command("money")
-def money(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+def money(*, at: At = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Compare what conversations say was spent with what budgets say was settled, from the events alone.
 
     Exits with 1, and lists every difference, when they do not agree.
     """
-    with connect(url) as client:
-        audit = _audited(client)
+    when = as_of(at)
+    with connect(url, OPTIONS) as client:
+        audit = _followed(client, "/api/audit/money", "Reading events", at=when)
     if as_json:
         write_json(audit)
     else:
@@ -121,17 +123,15 @@ def _kept(path: Path | None) -> list[Any]:
     return list(document["data"]) if isinstance(document, dict) and "data" in document else [document]
 
 
-def _audited(client: "ServiceClient") -> dict[str, Any]:
-    return _followed(client, "/api/audit/money", "Reading events")
-
-
-def _followed(client: "ServiceClient", path: str, doing: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _followed(
+    client: "ServiceClient", path: str, doing: str, body: dict[str, Any] | None = None, **parameters: object
+) -> dict[str, Any]:
     """The result, with a progress bar on the way."""
     from rich.progress import Progress
 
     with Progress(console=console(sys.stderr), transient=True) as progress:
         task = progress.add_task(doing)
-        for name, told in client.stream(path, body):
+        for name, told in client.stream(path, body, **parameters):
             if name == "done":
                 return told
             progress.update(task, completed=told["position"], total=told["head"])

@@ -20,10 +20,11 @@ from send2llm.interfaces.cli.budget_tables import show_budget, show_budgets, sho
 from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import note, write_json
-from send2llm.interfaces.cli.report_options import moment
+from send2llm.interfaces.cli.report_options import At, as_of
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 OPTIONS = {
+    "at": "--at",
     "limit_usd": "--limit",
     "period": "--period",
     "time_zone": "--zone",
@@ -59,9 +60,6 @@ Threshold = Annotated[
     list[int] | None, typer.Option(help="A percentage to be told of; several. [default: 50, 80, 100]")
 ]
 Period = Annotated[str | None, typer.Option(metavar="KEY", help="Such as 2026-11; by default the running one.")]
-At = Annotated[
-    str | None, typer.Option(metavar="WHEN", help="As it was at this position of the log or time: 2026-11-23T12:00.")
-]
 Figure = Annotated[str, typer.Option(help="limit, carried_over, settled, lent, left, assumed, overrun or held.")]
 Reason = Annotated[str, typer.Option(help="Why.")]
 
@@ -104,10 +102,11 @@ def set_(
 
 
 @app.command("list")
-def list_(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """List all budgets with the period that runs now."""
+def list_(*, at: At = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """List all budgets with the period that runs, or ran."""
+    when = as_of(at)
     with connect(url, OPTIONS) as client:
-        found = client.get("/api/budgets")
+        found = client.get("/api/budgets", at=when)
     if as_json:
         write_json(found)
     elif not found["data"]:
@@ -130,7 +129,7 @@ def show(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show where a budget stands, or stood."""
-    when = at if at is None or at.isdigit() else moment("--at", at, zone or "UTC")
+    when = as_of(at, zone or "UTC")
     with connect(url, OPTIONS) as client:
         found = client.get(f"/api/budgets/{find(client, budget, tenant, actor, kind, zone)}", period=period, at=when)
     if as_json:

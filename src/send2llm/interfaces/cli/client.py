@@ -62,16 +62,18 @@ class ServiceClient:
         """Remove something."""
         return self._ask("DELETE", path)
 
-    def stream(self, path: str, body: Mapping[str, Any] | None = None) -> Iterator[tuple[str, JsonDocument]]:
+    def stream(
+        self, path: str, body: Mapping[str, Any] | None = None, **parameters: object
+    ) -> Iterator[tuple[str, JsonDocument]]:
         """Send a command, or ask (without a ``body``), and yield the server-sent events up to and with ``done``.
 
         Raises ``ServiceProblem`` for an ``error`` event, ``ConnectionLost`` for a stream that just ends.
         """
         request: dict[str, Any] = {"method": "GET"} if body is None else {"method": "POST", "json": body}
-        with self._translated(), self._http.sse(path, **request) as source:
+        with self._translated(), self._http.sse(path, params=_given(parameters), **request) as source:
             if not source.response.is_success:
                 source.response.read()
-                raise problem(source.response, self.url)
+                raise problem(source.response, self.url).in_words_of(self._options)
             for event in source:
                 document = json.loads(event.data)
                 if event.event == "error":

@@ -10,13 +10,16 @@ from send2llm.interfaces.cli.output import count, note, show_table, usd, write_j
 from send2llm.interfaces.cli.report_options import (
     OPTIONS,
     Actor,
+    At,
     Model,
     Provider,
     Since,
     Tenant,
     Until,
     Zone,
+    as_of,
     moment,
+    tell_moment,
 )
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
@@ -40,12 +43,14 @@ def costs(
     tenant: Tenant = None,
     actor: Actor = None,
     zone: Zone = "UTC",
+    at: At = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show what calls cost, the dearest first; every attempt counts, failed and interrupted ones too."""
     groups = by or ["provider", "model"]
     begin, end = moment("--since", since, zone), moment("--until", until, zone)
+    when = as_of(at, zone)
     with connect(url, OPTIONS) as client:
         found = client.get(
             "/api/costs",
@@ -57,6 +62,7 @@ def costs(
             tenant=tenant,
             actor=actor,
             time_zone=zone,
+            at=when,
         )
     if as_json:
         write_json(found)
@@ -69,6 +75,8 @@ def costs(
         unpriced = sum(line["unpriced"] for line in found["data"])
         if unpriced:
             note(f"The prices of {count(unpriced)} attempts are not known; they are not in these sums.")
+    if not as_json:
+        tell_moment(found)
 
 
 def _row(line: dict[str, Any], groups: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from send2llm.interfaces.cli.output import (
     usd,
     write_json,
 )
+from send2llm.interfaces.cli.report_options import OPTIONS, as_of, tell_moment
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -29,13 +30,19 @@ DISPENSABLE = ("tokens", "model", "state", "messages")
 PAGE = 100
 """Conversations that are asked for at a time."""
 
+PAGE_OF_THE_PAST = 500
+"""The same of an earlier moment, where each page takes as long as all together."""
+
 Chosen = Annotated[
     str | None,
     typer.Argument(metavar="ID", help="Show this conversation instead of the list.", show_default=False),
 ]
 At = Annotated[
     str | None,
-    typer.Option(metavar="VERSION|TIME", help="With ID: as it was then, such as 5 or 2026-11-23T12:00:00Z."),
+    typer.Option(
+        metavar="WHEN",
+        help="As it was then: 2026-11-23T12:00 (UTC), or position:812 of the log; with ID also 5, its version.",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many conversations to list.")]
 Cursor = Annotated[str | None, typer.Option(help="Go on where an earlier list ended.")]
@@ -74,14 +81,13 @@ def history(
         "started_after": since,
         "started_before": until,
     }
-    with connect(url) as client:
+    when = as_of(at)
+    with connect(url, OPTIONS) as client:
         if conversation is not None:
-            found = client.get(f"/api/conversations/{conversation}", at=at)
+            found = client.get(f"/api/conversations/{conversation}", at=when)
             write_json(found) if as_json else _show(found)
             return
-        if at is not None:
-            raise typer.BadParameter("--at needs the ID of a conversation")
-        page = list_conversations(client, limit, cursor, filters)
+        page = list_conversations(client, limit, cursor, {**filters, "at": when})
     write_json(page) if as_json else _show_list(page)
 
 
@@ -90,13 +96,14 @@ def list_conversations(
 ) -> "JsonDocument":
     """So many conversations, or all, as one page, however many the service's own pages took."""
     found: list[Any] = []
+    size = PAGE if filters.get("at") is None else PAGE_OF_THE_PAST
     while True:
-        wanted = PAGE if limit is None else min(PAGE, limit - len(found))
+        wanted = size if limit is None else min(size, limit - len(found))
         page = client.get("/api/conversations", limit=wanted, cursor=cursor, **filters)
         found += page["data"]
         cursor = page.get("next_cursor")
         if cursor is None or len(found) == limit:
-            return {"data": found, "next_cursor": cursor}
+            return {**page, "data": found, "next_cursor": cursor}
 
 
 def _show_list(page: "JsonDocument") -> None:
@@ -120,6 +127,7 @@ def _show_list(page: "JsonDocument") -> None:
     show_table(columns, rows, flexible="title", right=NUMBERS, dispensable=DISPENSABLE)
     if page["next_cursor"] is not None:
         note(f"There are more: --limit, or --cursor {page['next_cursor']}")
+    tell_moment(page)
 
 
 def _show(conversation: "JsonDocument") -> None:

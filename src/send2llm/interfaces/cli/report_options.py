@@ -1,10 +1,12 @@
 """Options of reports: of which time, and whose."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from send2llm.interfaces.cli.errors import CommandFailed
+from send2llm.interfaces.cli.output import count, local_time, note
 
 Since = Annotated[
     str | None,
@@ -15,9 +17,26 @@ Provider = Annotated[str | None, typer.Option(help="Only those at this provider.
 Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
 Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant.")]
 Actor = Annotated[str | None, typer.Option(help="Only those of this key.")]
+At = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="As it was at this position of the log or time: 812, or 2026-11-23T12:00."),
+]
 Zone = Annotated[str, typer.Option("--zone", help="Whose days and times, such as Europe/Berlin.")]
-OPTIONS = {"begin": "--since", "end": "--until", "by": "--by", "time_zone": "--zone"}
+OPTIONS = {"at": "--at", "begin": "--since", "end": "--until", "by": "--by", "time_zone": "--zone"}
 """What the service calls the options, for its errors."""
+
+
+def as_of(text: str | None, zone: str = "UTC") -> str | None:
+    """What was typed for ``--at``: a number, named or not, as it is, or a time, as ``moment`` reads it."""
+    if text is None or text.rpartition(":")[0] in ("", "position", "version"):
+        return text
+    return moment("--at", text, zone)
+
+
+def tell_moment(report: Mapping[str, Any]) -> None:
+    """Say of when a report is, unless it is of the present."""
+    if report.get("as_of"):
+        note(f"As of {local_time(report['as_of'])}, position {count(report['position'])} of the log.")
 
 
 def moment(option: str, text: str | None, zone: str) -> str | None:

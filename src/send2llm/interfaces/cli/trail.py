@@ -11,6 +11,7 @@ from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.events import gist
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import local_time, note, warn, write_columns, write_json
+from send2llm.interfaces.cli.report_options import OPTIONS, At, as_of
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def trail(
     after: Annotated[int, typer.Option(min=0, help="Only events after this position.")] = 0,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
     texts: Annotated[bool, typer.Option("--texts", help="With what was said.")] = False,
+    at: At = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -52,10 +54,10 @@ def trail(
     if len(named) != 1:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in subject)
         raise CommandFailed(f"Name one thing whose trail you want: {options}.")
-    with connect(url) as client:
+    with connect(url, OPTIONS) as client:
         if budget is not None:
             named["budget"] = find(client, budget, None, None, None, None)
-        pages = _Pages(client, {**named, "tenant": tenant, "texts": str(texts).lower()}, after)
+        pages = _Pages(client, {**named, "tenant": tenant, "texts": str(texts).lower(), "at": as_of(at)}, after)
         told = []
         for event in pages.events():
             told.append(event)

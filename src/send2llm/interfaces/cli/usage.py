@@ -10,13 +10,16 @@ from send2llm.interfaces.cli.output import count, note, show_table, usd, write_j
 from send2llm.interfaces.cli.report_options import (
     OPTIONS,
     Actor,
+    At,
     Model,
     Provider,
     Since,
     Tenant,
     Until,
     Zone,
+    as_of,
     moment,
+    tell_moment,
 )
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
@@ -40,12 +43,14 @@ def usage(
     tenant: Tenant = None,
     actor: Actor = None,
     zone: Zone = "UTC",
+    at: At = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show how many calls and tokens there were, what went wrong, and how long answers took."""
     groups = by or ["provider", "model"]
     begin, end = moment("--since", since, zone), moment("--until", until, zone)
+    when = as_of(at, zone)
     with connect(url, OPTIONS) as client:
         found = client.get(
             "/api/usage",
@@ -57,6 +62,7 @@ def usage(
             tenant=tenant,
             actor=actor,
             time_zone=zone,
+            at=when,
         )
     if as_json:
         write_json(found)
@@ -66,6 +72,8 @@ def usage(
         rows = [_row(line, groups) for line in found["data"]]
         show_table((*groups, *NUMBERS), rows, flexible=groups[-1], right=NUMBERS)
         _tell_troubles(found["data"])
+    if not as_json:
+        tell_moment(found)
 
 
 def _row(line: dict[str, Any], groups: list[str]) -> list[str]:

@@ -71,6 +71,14 @@ class ConversationAsOf(Conversation):
 
     messages: list[dict[str, Any]]
     as_of: datetime
+    position: int
+
+
+class _Report(_Answer):
+    """As of when it is; `null` is the present."""
+
+    as_of: datetime | None
+    position: int | None
 
 
 class Completions(_Answer):
@@ -103,7 +111,7 @@ class ConversationLine(_Answer):
     updated_at: datetime
 
 
-class Conversations(_Answer):
+class Conversations(_Report):
     """A page of the list."""
 
     data: list[ConversationLine]
@@ -235,7 +243,7 @@ class CostLine(_Answer):
     unpriced: int
 
 
-class Costs(_Answer):
+class Costs(_Report):
     """The dearest first."""
 
     data: list[CostLine]
@@ -284,7 +292,7 @@ class UsageLine(_Answer):
     time_to_first_token: Durations | None
 
 
-class UsageReport(_Answer):
+class UsageReport(_Report):
     """Times first, in their order, then those with the most calls."""
 
     data: list[UsageLine]

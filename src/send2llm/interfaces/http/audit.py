@@ -18,6 +18,7 @@ from send2llm.interfaces.http.bodies import VerifyLog
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.errors import ErrorView
+from send2llm.interfaces.http.moments import At, moment_of
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictRoute)
@@ -29,18 +30,21 @@ router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictRoute)
     response_model=None,
     responses=ends(answers.MoneyAudit, stream=True),
 )
-async def money(service: TheService, accept: Annotated[str, Header()] = "") -> Response:
+async def money(service: TheService, at: At = None, accept: Annotated[str, Header()] = "") -> Response:
     """Reads the whole log. With `Accept: text/event-stream`, `progress` comes on the way and `done` at the end.
 
-    Everything agrees when `differences` is empty.
+    Everything agrees when `differences` is empty. With `at` the log is read up to there.
     """
+    moment = await moment_of(service, at)
+    if moment is not None:
+        moment.require_events()
     if "text/event-stream" in accept:
 
         async def audit(progress: Progress) -> dict[str, Any]:
-            return _shown(await service.audit_money(progress))
+            return _shown(await service.audit_money(progress, moment))
 
         return StreamingResponse(_told(audit), media_type="text/event-stream")
-    return views.json_response(_shown(await service.audit_money()))
+    return views.json_response(_shown(await service.audit_money(moment=moment)))
 
 
 @router.get("/seals", summary="The seals of the log", response_model=None, responses=ends(answers.Seals))

@@ -17,7 +17,7 @@ from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.bodies import ChangeBudget, DefineBudget, RetireBudget
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ends
-from send2llm.interfaces.http.moments import number_or_time
+from send2llm.interfaces.http.moments import At, moment_of
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/budgets", tags=["budgets"], route_class=StrictRoute)
@@ -30,8 +30,6 @@ Period = Annotated[
         "hour is written %2B in a URL.",
     ),
 ]
-
-At = Annotated[str | None, Query(description="A position of the log, or an RFC 3339 time.")]
 
 
 @router.post(
@@ -51,9 +49,13 @@ async def define(service: TheService, context: TheContext, body: DefineBudget) -
 
 
 @router.get("", summary="All budgets, and where they stand", response_model=None, responses=ends(answers.Budgets))
-async def list_budgets(service: TheService, retired: bool = False) -> Response:
-    """With `retired`, those that limit nothing any more as well."""
-    reports = await service.budget_queries.all(retired=retired)
+async def list_budgets(service: TheService, retired: bool = False, at: At = None) -> Response:
+    """With `retired`, those that limit nothing any more as well. With `at` as they were, as for one of them."""
+    moment = await moment_of(service, at)
+    if moment is None:
+        reports = await service.budget_queries.all(retired=retired)
+    else:
+        reports = await service.budgets_as_of.all(moment, retired=retired)
     return views.json_response({"data": [_report(service, report) for report in reports]})
 
 
@@ -63,12 +65,11 @@ async def show(service: TheService, budget_id: UUID, period: Period = None, at: 
 
     With `at` as it was, folded from the events; then `held_usd`, `spent_usd` and `spent_last_hour_usd` are `null`.
     """
-    if at is None:
+    moment = await moment_of(service, at)
+    if moment is None:
         report = await service.budget_queries.one(budget_id, period)
-    elif isinstance(moment := number_or_time(at, "position"), int):
-        report = await service.budgets_as_of.position(budget_id, moment, period)
     else:
-        report = await service.budgets_as_of.time(budget_id, moment, period)
+        report = await service.budgets_as_of.one(budget_id, moment, period)
     return views.json_response(_report(service, report))
 
 

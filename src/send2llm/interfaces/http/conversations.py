@@ -9,6 +9,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from send2llm.application.intents import SendMessage
 from send2llm.application.patience import Caller
 from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
+from send2llm.application.time_travel import ConversationThen
+from send2llm.bootstrap import Service
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.answering import read_idempotency_key
@@ -24,7 +26,7 @@ from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ANY_CALL, ends, problems
 from send2llm.interfaces.http.labels import MOST_LABELS, named_labels
 from send2llm.interfaces.http.message_stream import MessageStream
-from send2llm.interfaces.http.moments import Rfc3339, number_or_time
+from send2llm.interfaces.http.moments import At, Rfc3339, moment_of, read_at, shown_moment
 from send2llm.interfaces.http.reply_headers import reply_headers
 from send2llm.interfaces.http.strict_route import StrictRoute
 
@@ -102,7 +104,8 @@ async def list_conversations(
     label: Annotated[
         list[str] | None, Query(description="`name=value`; more of them: all have to be there.", max_length=MOST_LABELS)
     ] = None,
-) -> dict[str, Any]:
+    at: At = None,
+) -> Response:
     """Pages go on with `next_cursor`; `model` and `provider` are those of the last call."""
     matching = ConversationFilter(
         model=model,
@@ -113,27 +116,36 @@ async def list_conversations(
         text=q,
         labels=named_labels(label or (), encoded=False),
     )
-    page = await service.history.conversations(matching, limit=limit, cursor=cursor)
+    moment = await moment_of(service, at)
+    history = service.history if moment is None else service.reports_as_of.history(moment)
+    page = await history.conversations(matching, limit=limit, cursor=cursor)
     data = [views.conversation_summary(summary) for summary in page.conversations]
-    return {"data": data, "next_cursor": page.next_cursor}
+    return views.json_response({"data": data, "next_cursor": page.next_cursor, **shown_moment(moment)})
 
 
 @router.get(
     "/{conversation_id}",
-    summary="A conversation now, or as of a version or a time",
+    summary="A conversation now, or as of a version, a position or a time",
     response_model=None,
     responses=ends(answers.ConversationAsOf, 404),
 )
 async def show(service: TheService, conversation_id: UUID, at: str | None = None) -> Response:
-    """`at` is a version (how many events), or an RFC 3339 time."""
-    if at is None:
-        then = await service.as_of.now(conversation_id)
-    elif isinstance(moment := number_or_time(at, "version"), int):
-        then = await service.as_of.version(conversation_id, moment)
-    else:
-        then = await service.as_of.time(conversation_id, moment)
+    """`at` is a version (how many events), a position of the log (`position:812`), or an RFC 3339 time."""
+    then = await _as_of(service, conversation_id, at)
     shown = views.conversation_with_messages(then.conversation)
-    return views.json_response({**shown, "as_of": then.last.metadata.occurred_at})
+    return views.json_response({**shown, "as_of": then.last.metadata.occurred_at, "position": then.last.position})
+
+
+async def _as_of(service: Service, conversation_id: UUID, at: str | None) -> ConversationThen:
+    if at is None:
+        return await service.as_of.now(conversation_id)
+    match read_at(at, "version", "position"):
+        case "version", number:
+            return await service.as_of.version(conversation_id, number)
+        case "position", number:
+            return await service.as_of.moment(conversation_id, await service.moments.position(number))
+        case time:
+            return await service.as_of.moment(conversation_id, await service.moments.time(time))
 
 
 @router.get(

@@ -9,7 +9,7 @@ from send2llm.application.costs import CostFilter, Group
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
-from send2llm.interfaces.http.moments import Rfc3339
+from send2llm.interfaces.http.moments import At, Rfc3339, moment_of, shown_moment
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/costs", tags=["costs"], route_class=StrictRoute)
@@ -18,7 +18,7 @@ Groups = Annotated[list[Group], Query(max_length=6, description="One after the o
 
 
 @router.get("", summary="What calls cost", response_model=None, responses=ends(answers.Costs))
-async def costs(
+async def report(
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
     begin: Annotated[Rfc3339 | None, Query(description="Only attempts begun at this time or later.")] = None,
@@ -28,12 +28,17 @@ async def costs(
     tenant: str | None = None,
     actor: str | None = None,
     time_zone: Annotated[str, Query(description="Whose hours and days.")] = "UTC",
+    at: At = None,
 ) -> Response:
-    """Every attempt counts, failed and interrupted ones too. Follows the events within moments."""
-    matching = CostFilter(begin, end, provider, model, tenant, actor)
-    lines = await service.costs.costs(by, matching, time_zone)
+    """Every attempt counts, failed and interrupted ones too. Follows the events within moments.
+
+    With `at` as it would have read then: what became known later does not count.
+    """
+    moment = await moment_of(service, at)
+    costs = service.costs if moment is None else service.reports_as_of.costs(moment)
+    lines = await costs.costs(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
     data: list[dict[str, Any]] = []
     for line in lines:
         sums = asdict(line)
         data.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
-    return views.json_response({"data": data})
+    return views.json_response({"data": data, **shown_moment(moment)})

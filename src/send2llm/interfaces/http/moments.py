@@ -1,11 +1,14 @@
-"""Times in queries."""
+"""Times, and other moments, in queries."""
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
+from fastapi import Query
 from pydantic import AwareDatetime, BeforeValidator
 
+from send2llm.application.moments import Moment
+from send2llm.bootstrap import Service
 from send2llm.domain.errors import InvalidRequest
 
 LONGEST_NUMBER = 20  # digits
@@ -26,14 +29,47 @@ Rfc3339 = Annotated[AwareDatetime, BeforeValidator(_as_it_was_meant)]
 """A moment with its offset from UTC."""
 
 
-def number_or_time(at: str, what: str) -> int | datetime:
-    """``at``: a number of ``what``, or an RFC 3339 time with its offset; raises ``InvalidRequest``."""
-    if at.isascii() and at.isdigit() and len(at) <= LONGEST_NUMBER:
-        return int(at)
+Number = Literal["position", "version"]
+
+At = Annotated[
+    str | None,
+    Query(
+        max_length=100,
+        description="As it was then: a position of the log (`812` or `position:812`), or an RFC 3339 time.",
+    ),
+]
+
+
+async def moment_of(service: Service, at: str | None) -> Moment | None:
+    """The moment that ``at`` names, ``None`` for the present; raises ``InvalidRequest``."""
+    if at is None:
+        return None
+    asked = read_at(at, "position")
+    if isinstance(asked, datetime):
+        return await service.moments.time(asked)
+    return await service.moments.position(asked[1])
+
+
+def shown_moment(moment: Moment | None) -> dict[str, object]:
+    """Of when a report is; ``None`` is the present, which has no position, as it follows within moments."""
+    return {"as_of": moment and moment.time, "position": moment and moment.position}
+
+
+def read_at(at: str, *numbers: Number) -> tuple[Number, int] | datetime:
+    """A number such as ``position:812``, or an RFC 3339 time with its offset; raises ``InvalidRequest``.
+
+    ``numbers`` says which there may be; one without a name is one of the first kind.
+    """
+    named, _, digits = at.rpartition(":")
+    if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER:
+        for number in numbers:
+            if named == number or (not named and at == digits and number == numbers[0]):
+                return number, int(digits)
     try:
         moment = datetime.fromisoformat(at.replace(" ", "+"))  # a plus sign in a query string means a space
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise InvalidRequest(f"at is a {what}, such as 5, or a time, such as 2026-11-23T12:00:00Z.", param="at")
+        ways = [f"a {numbers[0]}, such as 5", *(f"a {number}, such as {number}:5" for number in numbers[1:])]
+        raise InvalidRequest(f"at: Give {', '.join(ways)}, or a time, such as 2026-11-23T12:00:00Z.", param="at")
     return moment

@@ -13,6 +13,7 @@ from send2llm.infrastructure.feed.documents import encode_document
 from send2llm.interfaces.http import answers
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
+from send2llm.interfaces.http.moments import At, moment_of
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 LARGEST_PAGE = 1000
@@ -41,6 +42,7 @@ async def trail(
     after: Annotated[int, Query(ge=0, description="Only events after this position.")] = 0,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 200,
     texts: Annotated[bool, Query(description="With what was said.")] = False,
+    at: At = None,
 ) -> Response:
     """Name exactly one thing. What was said, and other words of callers, is left out unless `texts` is true."""
     given: dict[SubjectKind, UUID | str | None] = {
@@ -57,7 +59,8 @@ async def trail(
     for name, text in (("tenant", tenant), (named[0].kind, named[0].name)):
         if text is not None and "\x00" in text:
             raise InvalidRequest(f"{name} holds a NUL character.", param=name)
-    page = await service.trails.page(named[0], after, limit)
+    moment = await moment_of(service, at)
+    page = await service.trails.page(named[0], after, limit, None if moment is None else moment.position)
     data = b",".join([_shown(event, texts) for event in page.events])
     rest = (page.reached, b"true" if page.more else b"false", page.known_to)
     body = b'{"data":[%s],"reached":%d,"more":%s,"known_to":%d}' % (data, *rest)

@@ -10,7 +10,7 @@ from send2llm.application.usage import UsageGroup
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
-from send2llm.interfaces.http.moments import Rfc3339
+from send2llm.interfaces.http.moments import At, Rfc3339, moment_of, shown_moment
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/usage", tags=["usage"], route_class=StrictRoute)
@@ -23,7 +23,7 @@ End = Annotated[Rfc3339 | None, Query(description="Only what was begun before th
 @router.get(
     "", summary="Calls, tokens, failures and durations", response_model=None, responses=ends(answers.UsageReport)
 )
-async def usage(
+async def report(
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
     begin: Begin = None,
@@ -33,11 +33,17 @@ async def usage(
     tenant: str | None = None,
     actor: str | None = None,
     time_zone: Annotated[str, Query(description="Whose hours and days.")] = "UTC",
+    at: At = None,
 ) -> Response:
-    """Everything counts at the time at which its attempt began. Follows the events within moments."""
-    lines = await service.usage.usage(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
+    """Everything counts at the time at which its attempt began. Follows the events within moments.
+
+    With `at` as it would have read then: what became known later does not count.
+    """
+    moment = await moment_of(service, at)
+    usage = service.usage if moment is None else service.reports_as_of.usage(moment)
+    lines = await usage.usage(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
     data: list[dict[str, Any]] = []
     for line in lines:
         sums = asdict(line)
         data.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
-    return views.json_response({"data": data})
+    return views.json_response({"data": data, **shown_moment(moment)})
