@@ -16,6 +16,7 @@ TEXTS = {
     "conversation.completion_interrupted": {"partial_text"},
     "conversation.feedback_given": {"comment"},
     "conversation.closed": {"reason"},
+    "conversation.erased": {"reason"},
     "budget_plan.retired": {"reason"},
     "template.version_added": {"messages", "variables"},
     "template.retired": {"reason"},
