@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta, Usage, deltas_of
 from send2llm.domain.completion_builder import CompletionBuilder
-from send2llm.domain.errors import MalformedReply
+from send2llm.domain.errors import InvalidRequest, MalformedReply
 from send2llm.domain.message import (
     ForeignPart,
     ImagePart,
@@ -461,3 +461,31 @@ def test_pages_of_models() -> None:
     back = write_page(names, limit=2, before="m4")
     assert ([one["id"] for one in back["data"]], back["has_more"]) == (["m2", "m3"], True)
     assert write_page([]) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+@given(
+    st.lists(st.sampled_from("abcdefgh"), max_size=12),
+    st.integers(1, 5),
+    st.sampled_from([("after", "last_id"), ("before", "first_id")]),
+)
+def test_pages_come_to_an_end_and_tell_each_model_once(names: list[str], limit: int, way: tuple[str, str]) -> None:
+    direction, end = way
+    models = list(dict.fromkeys([*names, "last"]))
+    bound, told = (None, []) if direction == "after" else ("last", ["last"])
+    for _ in range(len(models) + 1):
+        page = write_page([*names, "last"], limit=limit, **{direction: bound})
+        found = [one["id"] for one in page["data"]]
+        told = [*told, *found] if direction == "after" else [*found, *told]
+        if not page["has_more"]:
+            break
+        assert len(found) == limit
+        bound = page[end]
+
+    assert (page["has_more"], told) == (False, models)
+
+
+@pytest.mark.parametrize("bound", ["after", "before"])
+def test_a_model_that_is_gone_is_no_place_to_go_on_from(bound: str) -> None:
+    with pytest.raises(InvalidRequest, match="Begin anew") as caught:
+        write_page(["a", "b"], **{bound: "c"})
+    assert caught.value.param == f"{bound}_id"

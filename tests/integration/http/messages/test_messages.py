@@ -286,6 +286,15 @@ async def test_counting_fails_in_anthropics_shape_and_only_for_good_reason(
 async def test_models_in_anthropics_shape(gateway: Gateway, anthropic_sdk: AsyncAnthropic) -> None:
     names = [model.id async for model in anthropic_sdk.models.list(limit=1)]
     assert set(names) == {f"claude/{CLAUDE}", f"fake/{MODEL}"}
+    page = await anthropic_sdk.models.list(limit=1)
+    assert (page.has_more, page.first_id, page.last_id) == (True, names[0], names[0])
+    assert [model.id async for model in anthropic_sdk.models.list(limit=1, before_id=names[-1])] == names[:-1]
+    assert [model.id async for model in anthropic_sdk.models.list(limit=1000)] == names
+    with pytest.raises(anthropic.BadRequestError, match="after_id: there is no model 'gone'"):
+        await anthropic_sdk.models.list(after_id="gone")
+    for limit in (0, 1001):
+        with pytest.raises(anthropic.BadRequestError, match="limit"):
+            await anthropic_sdk.models.list(limit=limit)
     one = await anthropic_sdk.models.retrieve(CLAUDE)
     assert (one.id, one.type, one.display_name) == (f"claude/{CLAUDE}", "model", f"claude/{CLAUDE}")
     with pytest.raises(anthropic.NotFoundError) as caught:

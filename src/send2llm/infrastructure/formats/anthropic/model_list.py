@@ -5,6 +5,7 @@ https://platform.claude.com/docs/en/api/models/list
 
 from collections.abc import Sequence
 
+from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.formats.fields import Body
 
 USUAL_PAGE = 20
@@ -28,18 +29,26 @@ def write_model(name: str) -> Body:
 def write_page(
     names: Sequence[str], *, limit: int = USUAL_PAGE, after: str | None = None, before: str | None = None
 ) -> Body:
-    """At most ``limit`` models ``after`` one, or just ``before`` one; a name that is not there is no bound."""
-    start, end = 0, len(names)
-    if after in names:
-        start = names.index(after) + 1
-    if before in names:
-        end = names.index(before)
-        start = max(start, end - limit)
-    page = names[start:end][:limit]
-    more = start > 0 if before in names else start + len(page) < end
+    """At most ``limit`` models behind the one called ``after``, or just before the one called ``before``.
+
+    Raises ``InvalidRequest`` for a name that is not among them (any more): to begin anew would never end.
+    """
+    names = list(dict.fromkeys(names))
+    first = 0 if after is None else _place(names, after, "after_id") + 1
+    last = len(names) if before is None else _place(names, before, "before_id")
+    page = names[first:last][:limit] if before is None else names[first:last][-limit:]
     return {
         "data": [write_model(name) for name in page],
-        "has_more": more,
+        "has_more": len(page) < last - first,
         "first_id": page[0] if page else None,
         "last_id": page[-1] if page else None,
     }
+
+
+def _place(names: Sequence[str], name: str, field: str) -> int:
+    try:
+        return names.index(name)
+    except ValueError:
+        raise InvalidRequest(
+            f"{field}: there is no model {name[:200]!r} in this list. Begin anew, without it.", param=field
+        ) from None
