@@ -162,6 +162,12 @@ def refuse_old_schema(database: ConnectionInfo) -> None:
         )
 
 
+def refuse_lost_master_keys(database: ConnectionInfo, settings: Settings) -> None:
+    """Raise ``ConfigurationError`` when there are texts that the settings hold no master key for; blocks."""
+    with psycopg.connect(database.dsn) as connection:
+        refuse_unknown_master_key(connection, text_keys(settings))
+
+
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
     built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
@@ -338,8 +344,8 @@ class Service:
 
     def _check_database(self) -> None:
         refuse_old_schema(database_of(self.settings))
+        refuse_lost_master_keys(database_of(self.settings), self.settings)
         with psycopg.connect(database_of(self.settings).dsn) as connection:
-            refuse_unknown_master_key(connection, text_keys(self.settings))
             for warning in check_server(connection):
                 logger.warning("database.not_durable", setting=warning.setting, value=warning.value)
 

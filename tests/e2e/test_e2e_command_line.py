@@ -36,6 +36,25 @@ def test_a_mistake_in_the_configuration(folder: Folder) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_a_lost_master_key_is_missed_and_not_replaced(folder: Folder) -> None:
+    service = folder.serve()
+    with service.sdk() as sdk:
+        sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "a secret"}])
+    service.stop()
+    key = folder.path / "texts.key"
+    kept = key.read_bytes()
+    key.unlink()
+
+    refused = folder.run("serve")
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("Error: What was said is encrypted under the master key ")
+    assert not key.exists()
+    assert not folder.processes()
+    key.write_bytes(kept)
+    folder.serve().stop()
+
+
 def test_a_database_of_ones_own(folder: Folder, postgres_server: TestDatabaseServer) -> None:
     database = postgres_server.create_database()
     place = {"SEND2LLM_DATABASE_URL": database.dsn}

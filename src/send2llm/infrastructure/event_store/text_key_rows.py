@@ -8,7 +8,7 @@ import psycopg
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.event_store.text_keys import MASTER_ID_BYTES, TextKeys, unknown_master_key
 
-_ANY = "SELECT wrapped FROM conversation_keys LIMIT 1"
+_UNKNOWN = "SELECT wrapped FROM conversation_keys WHERE encode(substr(wrapped, 1, %s), 'hex') <> ALL (%s) LIMIT 1"
 _BY_MASTER = "SELECT encode(substr(wrapped, 1, %s), 'hex'), count(*) FROM conversation_keys GROUP BY 1 ORDER BY 1"
 _COUNT = "SELECT count(*) FROM conversation_keys"
 _PAGE = """
@@ -19,9 +19,13 @@ _REWRAP = "UPDATE conversation_keys SET wrapped = %s WHERE originator_id = %s AN
 
 
 def refuse_unknown_master_key(connection: psycopg.Connection[Any], keys: TextKeys | None) -> None:
-    """Raise ``ConfigurationError`` when there are encrypted texts, and no master key for them."""
-    row = connection.execute(_ANY, binary=True).fetchone()
-    if row is not None and (keys is None or not keys.knows(row[0])):
+    """Raise ``ConfigurationError`` when there are encrypted texts, and no master key for some of them.
+
+    Reads all keys: a tenth of a second for a million of them.
+    """
+    names = [] if keys is None else list(keys.names)
+    row = connection.execute(_UNKNOWN, (MASTER_ID_BYTES, names), binary=True).fetchone()
+    if row is not None:
         raise ConfigurationError(str(unknown_master_key(row[0])))
 
 

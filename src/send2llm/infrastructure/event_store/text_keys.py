@@ -110,10 +110,6 @@ class TextKeys:
             return None
         return self._wrap(stream, self._unwrap(stream, wrapped))
 
-    def knows(self, wrapped: bytes) -> bool:
-        """Whether a stored key is wrapped by one of the master keys."""
-        return wrapped[:MASTER_ID_BYTES] in self._masters
-
     def _open(self, stream: str, wrapped: bytes) -> TextKey:
         return TextKey(self._unwrap(stream, wrapped), wrapped)
 

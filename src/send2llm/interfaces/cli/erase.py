@@ -72,7 +72,8 @@ def erase(
 
 
 def _named(ids: list[str]) -> list[str]:
-    return sys.stdin.read().split() if ids == ["-"] else ids
+    given = sys.stdin.read().split() if ids == ["-"] else ids
+    return [one.removeprefix("conversation-") for one in given]  # exports and events have names of streams
 
 
 def _labelled(client: "ServiceClient", labels: list[str]) -> list[str]:

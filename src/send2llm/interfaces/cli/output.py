@@ -157,4 +157,7 @@ def message_text(message: dict[str, Any]) -> str:
 
 
 def _part_text(part: dict[str, Any]) -> str:
-    return str(part.get("text") or part.get("refusal") or f"[{part.get('type', 'part')}]")
+    kind = part.get("type", "part")
+    if kind == "foreign" and isinstance(part.get("body"), dict):  # nothing that all formats have, or nothing any more
+        kind = part["body"].get("type", kind)
+    return str(part.get("text") or part.get("refusal") or f"[{kind}]")
