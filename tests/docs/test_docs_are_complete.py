@@ -148,6 +148,15 @@ def test_every_format_is_listed() -> None:
     assert sorted(listed) == sorted(project["entry-points"]["send2llm.providers"])
 
 
+def test_every_format_has_a_page() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    shared = {"openai-responses": "openai", "vertex": "gemini"}
+    pages = {page.stem for page in (ROOT / "docs" / "providers").glob("*.md")}
+    assert pages == {shared.get(name, name) for name in project["entry-points"]["send2llm.providers"]} | {
+        "openai-compatible"
+    }
+
+
 def test_every_endpoint_is_listed() -> None:
     app = FastAPI()
     add_routes(app, installed_formats())

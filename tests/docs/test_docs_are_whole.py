@@ -30,6 +30,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(found), f"{name_of(page)} links to {target}; there are {sorted(anchors(found))}"
 
 
+def test_every_page_is_in_a_list() -> None:
+    """Decisions in theirs, all others in that of the documentation."""
+    lists = [ROOT / "docs" / "README.md", ROOT / "docs" / "adr" / "README.md"]
+    listed = {(one.parent / target.partition("#")[0]).resolve() for one in lists for target in links(one)}
+    pages = {page for page in PAGES if (ROOT / "docs") in page.parents and page not in lists}
+    assert pages - listed == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_that_are_named_exist(page: Path) -> None:
     named = set(FILE.findall(page.read_text("utf-8"))) - PLACEHOLDERS
