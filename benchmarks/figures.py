@@ -27,14 +27,15 @@ def tell(title: str, rows: Sequence[Row], file: Path | None) -> None:
     for number, name in enumerate(names):
         table.add_column(name.replace("_", " "), justify="right" if number else "left", no_wrap=not number)
     for row in rows:
-        table.add_row(*(_shown(row.get(name)) for name in names))
+        table.add_row(*(shown(row.get(name)) for name in names))
     Console(width=150, highlight=False).print(table)
     if file is not None:
         told: dict[str, Any] = orjson.loads(file.read_bytes()) if file.exists() else {}
         file.write_bytes(orjson.dumps({**told, title: list(rows)}, option=orjson.OPT_INDENT_2))
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a table shows it."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -190,6 +190,7 @@ def audit(database: ConnectionInfo) -> figures.Row:
     here, there = context.Pipe()
     process = context.Process(target=audit_here, args=(database, there))
     process.start()
+    there.close()  # so that a process that fails ends this one, too
     row: figures.Row = here.recv()
     process.join()
     return row

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
@@ -105,18 +105,30 @@ def surroundings() -> Iterator[Surroundings]:
 @contextmanager
 def running_service() -> Iterator[RunningService]:
     """Start everything, and end it."""
-    with surroundings() as around:
-        log = around.folder / "service.log"
-        command = [str(Path(sys.executable).with_name("send2llm")), "serve"]
-        with pinned(SERVICE_CPU), log.open("wb") as output:
-            process = subprocess.Popen(command, env=around.environment, stdout=output, stderr=output)
-        with running(process):
-            yield RunningService(
-                url=announced(process, log),
-                upstream_url=around.upstream_url,
-                database=around.database,
-                groups={**_parts_of(process.pid), **around.groups},
-            )
+    with surroundings() as around, serving(around, cpu=SERVICE_CPU) as service:
+        yield service
+
+
+@contextmanager
+def serving(around: Surroundings, cpu: int | None = None) -> Iterator[RunningService]:
+    """Start the service alone, on one processor if it is named, and end it."""
+    log = around.folder / "service.log"
+    command = [str(Path(sys.executable).with_name("send2llm")), "serve"]
+    with nullcontext() if cpu is None else pinned(cpu), log.open("wb") as output:
+        process = subprocess.Popen(command, env=around.environment, stdout=output, stderr=output)
+    with running(process):
+        yield RunningService(
+            url=announced(process, log),
+            upstream_url=around.upstream_url,
+            database=around.database,
+            groups={**_parts_of(process.pid), **around.groups},
+        )
+
+
+def on_database(database: ConnectionInfo, folder: Path) -> Surroundings:
+    """What a service needs that only reads a database which is there: its provider cannot be reached."""
+    nowhere = "http://127.0.0.1:9"
+    return Surroundings(folder, database, nowhere, _environment(folder, database, nowhere), {})
 
 
 def _upstream() -> AbstractContextManager[Process]:

@@ -1,15 +1,29 @@
 """Many rows in a statement or two."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Numeric, Table, Text, Uuid, create_engine, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    Uuid,
+    create_engine,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.projections import copy_rows, replace_rows
+from send2llm.projections import add_rows, copy_rows, replace_rows
 
 metadata = MetaData()
 prices = Table(
@@ -22,6 +36,17 @@ prices = Table(
     Column("usd", Numeric),
 )
 days = Table("days", metadata, Column("day", BigInteger, primary_key=True))
+
+sums = Table(
+    "sums",
+    metadata,
+    Column("begin", DateTime(timezone=True), primary_key=True),
+    Column("who", Uuid, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("usd", Numeric, nullable=False),
+    Column("longest", BigInteger, nullable=False),
+)
 
 
 @pytest.fixture
@@ -72,9 +97,35 @@ def test_more_rows_than_a_statement_has_parameters(connection: Connection) -> No
     assert len(connection.execute(select(days)).all()) == len(rows)
 
 
+def _sum(name: str, times: int, usd: Decimal | int, longest: int) -> dict[str, object]:
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    return {"begin": noon, "who": UUID(int=1), "name": name, "times": times, "usd": usd, "longest": longest}
+
+
+def test_added_rows_are_summed_or_new(connection: Connection) -> None:
+    exact = Decimal("0.000000000001")
+    add_rows(connection, sums, [_sum("a", 2**40, 0, 7), _sum("b\x00", 1, exact, 7)], frozenset({"longest"}))
+    add_rows(connection, sums, [_sum("a", -1, exact, 9), _sum("c", 1, exact, 1)], frozenset({"longest"}))
+    add_rows(connection, sums, [_sum("a", 0, 10**9, 3)], frozenset({"longest"}))
+    stored = [dict(row) for row in connection.execute(select(sums).order_by(sums.c.name)).mappings()]
+    assert stored == [
+        _sum("a", 2**40 - 1, 10**9 + exact, 9),
+        _sum("b\ufffd", 1, exact, 7),
+        _sum("c", 1, exact, 1),
+    ]
+
+
+def test_more_added_rows_than_a_statement_has_parameters(connection: Connection) -> None:
+    for _ in range(2):
+        add_rows(connection, sums, [_sum(str(number), number, number, 0) for number in range(70_000)])
+    (total,) = connection.execute(select(func.sum(sums.c.times))).one()
+    assert total == 2 * sum(range(70_000))
+
+
 def test_nothing_is_nothing(connection: Connection) -> None:
     copy_rows(connection, prices, [])
     replace_rows(connection, prices, [])
+    add_rows(connection, sums, [])
     assert _stored(connection) == []
 
 

@@ -38,7 +38,12 @@ REASONS = st.sampled_from(["client_disconnected", "process_gone", "shutdown"])
 
 def state(conversation: Conversation) -> dict[str, Any]:
     """All of it, but for events that wait to be stored."""
-    return {name: value for name, value in vars(conversation.copy()).items() if name != "_new"}
+    mutable = (list, dict)
+    return {
+        name: value.copy() if isinstance(value, mutable) else value
+        for name, value in vars(conversation).items()
+        if name != "_new"
+    }
 
 
 class ConversationThatIsStored(RuleBasedStateMachine):
@@ -134,6 +139,10 @@ class ConversationThatIsStored(RuleBasedStateMachine):
         kept = self.replayed(version)
         kept.follow(self.events(version, len(self.rows)))
         assert state(kept) == state(self.live)
+
+    @invariant()
+    def a_copy_is_the_same(self):
+        assert state(self.live.copy()) == state(self.live)
 
     def command(self, do):
         before = state(self.live)

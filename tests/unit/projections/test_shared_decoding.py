@@ -15,11 +15,11 @@ class CountingDecoder:
     def __init__(self) -> None:
         self.decoded: list[int] = []
 
-    def decode(self, position, stream, version, topic, state):
+    def decode(self, position, stream, version, topic, state, key=None):
         if state == b"broken":
             raise ValueError(state)
         self.decoded.append(position)
-        return RecordedEvent(position, stream, version, topic, state, METADATA)
+        return RecordedEvent(position, stream, version, topic, (state, key), METADATA)
 
 
 def test_the_second_who_asks_gets_the_same():
@@ -36,6 +36,14 @@ def test_what_was_long_ago_is_decoded_again():
     for position in (1, 4097, 1):
         assert shared.decode(position, "s", 1, "t", b"one").position == position
     assert decoder.decoded == [1, 4097, 1]
+
+
+def test_who_comes_without_the_key_does_not_get_the_texts():
+    """The conversation was erased, or the projection reads none: what others have decoded is not for it."""
+    shared = SharedDecoder(CountingDecoder())
+    assert shared.decode(1, "s", 1, "t", b"one", b"key").event == (b"one", b"key")
+    assert shared.decode(1, "s", 1, "t", b"one").event == (b"one", None)
+    assert shared.decode(1, "s", 1, "t", b"one", b"key").event == (b"one", b"key")
 
 
 def test_what_is_large_is_not_kept():

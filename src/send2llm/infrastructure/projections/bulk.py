@@ -1,4 +1,4 @@
-"""Many rows in one or two statements, by PostgreSQL's COPY.
+"""Many rows in one or two statements: by PostgreSQL's COPY, or as arrays.
 
 Everything that a fold may meet in an event can be written: PostgreSQL's text knows neither NUL nor half of a
 surrogate pair, which JSON does, so they are replaced by U+FFFD.
@@ -6,6 +6,7 @@ surrogate pair, which JSON does, so they are replaced by U+FFFD.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, cast
@@ -13,11 +14,14 @@ from typing import Any, cast
 import orjson
 import psycopg
 from psycopg import sql
-from sqlalchemy import ARRAY, JSON, Connection, Table, Text, delete, func, literal, select, tuple_
+from sqlalchemy import ARRAY, JSON, Connection, Dialect, Numeric, Table, Text, delete, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.types import String
 
 Row = Mapping[str, Any]
 """A row by the keys of its table's columns; every column has to be there."""
+
+_DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call] # SQLAlchemy has no types for it
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -42,6 +46,21 @@ def replace_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> N
     arrays = [literal([row[column.key] for row in rows], ARRAY(column.type)) for column in key]
     connection.execute(delete(table).where(tuple_(*key).in_(select(*[func.unnest(array) for array in arrays]))))
     copy_rows(connection, table, rows)
+
+
+def add_rows(connection: Connection, table: Table, rows: Sequence[Row], largest: frozenset[str] = frozenset()) -> None:
+    """Add the numbers of ``rows`` to those of the rows with the same primary keys, or insert them as new ones.
+
+    All columns but the keys are numbers, and the ``largest`` of them keep the greater one instead of the sum. Each key
+    may be there once.
+    """
+    if not rows:
+        return
+    raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    arrays = [
+        clean([row[column.key] for row in rows]) for column, clean in zip(table.columns, _cleaning(table), strict=True)
+    ]
+    raw.execute(_adding(table, largest), arrays)
 
 
 def storable_text(text: str) -> str:
@@ -88,6 +107,52 @@ def _copying(table: Table) -> tuple[bytes, Callable[[Row], Sequence[Any]]]:
         return picked
 
     return statement.as_bytes(), values
+
+
+@lru_cache(maxsize=256)
+def _adding(table: Table, largest: frozenset[str]) -> bytes:
+    """The statement that adds rows to a table, one array for each column."""
+    names = {column: sql.Identifier(column.name) for column in table.columns}
+    added = [
+        sql.SQL("{name} = greatest(present.{name}, excluded.{name})" if column.name in largest else _SUM).format(
+            name=name
+        )
+        for column, name in names.items()
+        if not column.primary_key
+    ]
+    types = [column.type.compile(dialect=_DIALECT) for column in names]
+    return (
+        sql.SQL(_ADD)
+        .format(
+            table=sql.Identifier(*filter(None, (table.schema, table.name))),
+            columns=sql.SQL(", ").join(names.values()),
+            arrays=sql.SQL(", ").join(sql.SQL(f"%s::{kind}[]") for kind in types),
+            key=sql.SQL(", ").join(names[column] for column in table.primary_key.columns),
+            added=sql.SQL(", ").join(added),
+        )
+        .as_bytes()
+    )
+
+
+@lru_cache(maxsize=256)
+def _cleaning(table: Table) -> Sequence[Callable[[list[Any]], list[Any]]]:
+    """For each column, what makes an array of its values that PostgreSQL takes."""
+    return [
+        (lambda values: list(map(storable_text, values)))
+        if isinstance(column.type, String | Text)
+        # An array has values of one kind, and a sum that began with the number 0 is a Decimal later.
+        else (lambda values: list(map(Decimal, values)))
+        if isinstance(column.type, Numeric)
+        else (lambda values: values)
+        for column in table.columns
+    ]
+
+
+_ADD = """
+INSERT INTO {table} AS present ({columns}) SELECT * FROM unnest({arrays}) AS new ({columns})
+ON CONFLICT ({key}) DO UPDATE SET {added}
+"""
+_SUM = "{name} = present.{name} + excluded.{name}"
 
 
 def _plain(value: object) -> object:

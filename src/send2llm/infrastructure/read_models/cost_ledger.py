@@ -5,13 +5,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, any_, literal, select
-from sqlalchemy.dialects.postgresql import insert
 
 from send2llm.infrastructure.read_models import cost_ledger_tables
 from send2llm.infrastructure.read_models.calls_before import calls_before
 from send2llm.infrastructure.read_models.cost_ledger_rows import AttemptKey, CostLedgerRows, Row, UseKey
 from send2llm.infrastructure.read_models.cost_ledger_tables import attempts, uses
-from send2llm.projections import RecordedEvent, copy_rows, replace_rows
+from send2llm.projections import RecordedEvent, add_rows, copy_rows, replace_rows
 
 TOPICS = frozenset(
     {
@@ -22,9 +21,6 @@ TOPICS = frozenset(
         "conversation.completion_interrupted",
     }
 )
-
-
-_ROWS_A_STATEMENT = 5_000  # with five parameters each; a statement takes 65,535
 
 
 class CostLedgerProjection:
@@ -59,11 +55,4 @@ def _add_uses(connection: Connection, changes: Mapping[UseKey, Sequence[Decimal]
         {"budget_id": budget_id, "period_key": period_key, "minute": minute, "held_usd": held, "spent_usd": spent}
         for (budget_id, period_key, minute), (held, spent) in sorted(changes.items())
     ]
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        _add(connection, rows[start : start + _ROWS_A_STATEMENT])
-
-
-def _add(connection: Connection, rows: Sequence[Row]) -> None:
-    new = insert(uses).values(rows)
-    added = {name: uses.c[name] + new.excluded[name] for name in ("held_usd", "spent_usd")}
-    connection.execute(new.on_conflict_do_update(index_elements=list(uses.primary_key.columns), set_=added))
+    add_rows(connection, uses, rows)

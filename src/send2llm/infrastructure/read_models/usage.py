@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Table, any_, delete, func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, ColumnElement, Connection, any_, delete, literal, select
 
 from send2llm.infrastructure.read_models import usage_tables
 from send2llm.infrastructure.read_models.calls_before import calls_before
 from send2llm.infrastructure.read_models.usage_rows import Key, Row, UsageRows
 from send2llm.infrastructure.read_models.usage_tables import KEY, LONGEST, calls, durations, quarters, troubles
-from send2llm.projections import RecordedEvent, copy_rows
+from send2llm.projections import RecordedEvent, add_rows, copy_rows
 
 TOPICS = frozenset(
     {
@@ -23,7 +22,7 @@ TOPICS = frozenset(
     }
 )
 
-_ROWS_A_STATEMENT = 1_000  # with up to thirty parameters each; a statement takes 65,535
+_LONGEST = frozenset(LONGEST)
 
 
 class UsageProjection:
@@ -47,22 +46,22 @@ class UsageProjection:
             calls,
             [row for key, row in rows.calls.items() if row is not None and row != known.get(key)],
         )
-        _add(connection, quarters, ({**_named(key), **sums} for key, sums in rows.quarters.items()))
-        _add(
+        add_rows(connection, quarters, [{**_named(key), **sums} for key, sums in rows.quarters.items()], _LONGEST)
+        add_rows(
             connection,
             troubles,
-            (
+            [
                 {**_named(key), "kind": kind, "error": error, "times": times}
                 for (key, kind, error), times in rows.troubles.items()
-            ),
+            ],
         )
-        _add(
+        add_rows(
             connection,
             durations,
-            (
+            [
                 {**_named(key), "measure": measure, "up_to_us": bound, "times": times}
                 for (key, measure, bound), times in rows.durations.items()
-            ),
+            ],
         )
 
 
@@ -84,19 +83,3 @@ def _remove(connection: Connection, ended: Sequence[UUID]) -> None:
 
 def _is_one_of(wanted: Iterable[UUID]) -> ColumnElement[bool]:
     return calls.c.completion_id == any_(literal(list(wanted), ARRAY(calls.c.completion_id.type)))
-
-
-def _add(connection: Connection, table: Table, additions: Iterable[Row]) -> None:
-    """Add to the rows that are there; what is longest stays the longest."""
-    rows = list(additions)
-    key = list(table.primary_key.columns)
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        new = insert(table).values(rows[start : start + _ROWS_A_STATEMENT])
-        added = {
-            column.name: func.greatest(column, new.excluded[column.name])
-            if column.name in LONGEST
-            else column + new.excluded[column.name]
-            for column in table.columns
-            if not column.primary_key
-        }
-        connection.execute(new.on_conflict_do_update(index_elements=key, set_=added))
