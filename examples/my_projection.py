@@ -4,22 +4,15 @@ Run it beside the service: ``python examples/my_projection.py``. It stops with C
 next time.
 """
 
-import os
-import signal
-import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from decimal import Decimal
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import insert
 
-from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.event_store.topics import EventRegistry
-from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
-from send2llm.infrastructure.projections.projector import Projector
 from send2llm.projections import RecordedEvent, table_name
+from send2llm.projector import run
 
 
 class AnswersByModel:
@@ -51,17 +44,6 @@ class AnswersByModel:
         connection.execute(new.on_conflict_do_update(index_elements=["model"], set_=added))
 
 
-def main() -> None:
-    """Fold until Ctrl-C, in the database of ``SEND2LLM_DATABASE_URL`` or else the service's own."""
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    url = os.environ.get("SEND2LLM_DATABASE_URL")
-    server = None if url else EmbeddedPostgres()
-    with server or nullcontext():
-        database = server.connection_info if server else ConnectionInfo.parse(url or "")
-        print(f"Folding into {AnswersByModel.models.name}; stop with Ctrl-C.")
-        Projector(database, [AnswersByModel()], EventCodec(EventRegistry.default())).run(stop)
-
-
 if __name__ == "__main__":
-    main()
+    print("Folding; read it in answers_by_model_models. Stop with Ctrl-C.", flush=True)
+    run(AnswersByModel())

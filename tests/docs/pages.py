@@ -14,8 +14,11 @@ PAGES = [
     ROOT / "examples" / "README.md",
     ROOT / "examples" / "handler_package" / "README.md",
     ROOT / "examples" / "projection_package" / "README.md",
+    ROOT / "examples" / "cost_analysis.md",
     ROOT / "docker" / "README.md",
 ]
+RUN_AS_A_WHOLE = [*sorted((ROOT / "docs" / "guides").glob("*.md")), ROOT / "examples" / "cost_analysis.md"]
+"""Pages of which each piece goes on where the one before it ended: their own tests run them."""
 
 _FENCE = re.compile(r"^```(?P<language>\w*) ?(?P<note>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
@@ -47,13 +50,18 @@ def name_of(page: Path) -> str:
 
 
 def blocks(*languages: str) -> Iterator[Block]:
-    """The blocks of all pages in these languages."""
+    """The blocks of all pages in these languages, but for those of pages that are run as a whole."""
     for page in PAGES:
-        text = page.read_text("utf-8")
-        for match in _FENCE.finditer(text):
-            if match["language"] in languages:
-                line = text.count("\n", 0, match.start()) + 1
-                yield Block(page, line, match["language"], match["note"], match["text"])
+        if page not in RUN_AS_A_WHOLE:
+            yield from (block for block in blocks_of(page) if block.language in languages)
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """The blocks of a page, in all languages."""
+    text = page.read_text("utf-8")
+    for match in _FENCE.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        yield Block(page, line, match["language"], match["note"], match["text"])
 
 
 def links(page: Path) -> list[str]:

@@ -84,10 +84,10 @@ def test_the_projection_example_counts_every_answer(service: RunningService, tmp
 
 
 def _counted(connection: psycopg.Connection) -> int:
-    table = connection.execute("SELECT to_regclass('answers_by_model_v1_models')").fetchone()
+    table = connection.execute("SELECT to_regclass('answers_by_model_models')").fetchone()
     if table == (None,):
         return 0
-    row = connection.execute("SELECT coalesce(sum(answers), 0) FROM answers_by_model_v1_models").fetchone()
+    row = connection.execute("SELECT coalesce(sum(answers), 0) FROM answers_by_model_models").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -126,8 +126,7 @@ SQL = [block for block in blocks("sql") if not block.run_by]
 def test_sql_runs(block: Block, service: RunningService) -> None:
     with psycopg.connect(service.database.dsn) as connection:
         if "answers_by_model" in block.text:
-            for table in ("answers_by_model_v1_models", "answers_by_model_models"):
-                connection.execute(f"CREATE TEMPORARY TABLE {table} (model text, answers bigint)")
+            connection.execute("CREATE TEMPORARY TABLE answers_by_model_models (model text, answers bigint)")
         connection.execute(block.text.encode())
 
 

@@ -1,0 +1,60 @@
+"""Runs projections from a script of one's own, beside the service or without it.
+
+A service builds what its configuration names, and what installed packages offer; for that nothing has to be run. This
+is for a report that lives with somebody's own program, for a notebook, and for trying something out.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from send2llm.bootstrap import event_codec, refuse_old_schema
+from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
+from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
+from send2llm.infrastructure.projections.soundness import checked
+from send2llm.projections import Projection
+from send2llm.settings import Settings, load_settings
+
+__all__ = ["run"]
+
+
+def run(*projections: Projection, stop: threading.Event | None = None) -> None:
+    """Fold events until ``stop`` is set, or without one until Ctrl-C or SIGTERM; blocks.
+
+    The database and the keys of texts are those of the service: the settings come from the environment and
+    ``send2llm.toml``. The next call goes on where this one ended, and any number of processes may run the same
+    projection: one works, the others stand by. Raises ``ConfigurationError`` for a projection that cannot be run, and
+    for a database that no service has prepared yet.
+    """
+    sound = [checked(projection, type(projection).__name__) for projection in projections]
+    settings = load_settings()
+    with _database(settings) as database, _until_told(stop) as end:
+        refuse_old_schema(database)
+        Projector(database, sound, SharedDecoder(event_codec(settings))).run(end)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[ConnectionInfo]:
+    if settings.database_url is not None:
+        yield ConnectionInfo.parse(settings.database_url.get_secret_value())
+        return
+    with EmbeddedPostgres(settings.data_dir) as postgres:
+        yield postgres.connection_info
+
+
+@contextmanager
+def _until_told(stop: threading.Event | None) -> Iterator[threading.Event]:
+    """The event that ends the work; without one of the caller's, signals of the process set it."""
+    if stop is not None:
+        yield stop
+        return
+    told = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: told.set()) for number in signals]
+    try:
+        yield told
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
