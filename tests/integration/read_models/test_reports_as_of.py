@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from growing import Calls
+from growing import Calls, follow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Connection, MetaData, select, text
 
@@ -116,7 +116,12 @@ async def test_every_position_reads_as_it_did_when_it_was_the_last(
         await asyncio.to_thread(RecordedCalls(writer, written).live)
     positions = sorted(recorded)
     assert len(positions) > 60
-    for position in [*Random(7).sample(positions, 25), positions[0], positions[-1]]:
+    for position in [*Random(7).sample(positions, 15), positions[0], positions[-1]]:
+        assert await then(reports, position) == recorded[position], position
+    # The same from the first event on, with no rows that are still as they were.
+    with psycopg.connect(migrated.dsn) as connection:
+        connection.execute("DELETE FROM projection_checkpoints")
+    for position in Random(8).sample(positions, 8):
         assert await then(reports, position) == recorded[position], position
 
 
@@ -143,6 +148,25 @@ class RecordedCalls:
 def caught_up(onlooker: psycopg.Connection, position: int) -> bool:
     row = onlooker.execute("SELECT count(*) FROM projection_checkpoints WHERE position = %s", (position,)).fetchone()
     return row == (len(PROJECTIONS),)
+
+
+async def test_tables_that_are_behind_do_not_matter(
+    migrated: ConnectionInfo, writer: EventWriter, reports: ReportsAsOf
+) -> None:
+    """Some conversations went on, one began and one was erased after the last event that the tables have taken in."""
+    talks = [uuid4() for _ in range(3)]
+    for talk in talks:
+        writer.write(talk, ConversationStarted(), *turn("first"))
+    behind = follow(migrated, PROJECTIONS, writer, 100)
+    writer.write(talks[0], *turn("second"))
+    (middle,) = writer.write(talks[1], ConversationErased(reason=""))
+    last = writer.write(uuid4(), ConversationStarted(), *turn("third"))[-1]
+    lagging = [await then(reports, position) for position in (middle, last)]
+    assert follow(migrated, PROJECTIONS, writer, 100) != behind
+    assert [await then(reports, position) for position in (middle, last)] == lagging
+    with psycopg.connect(migrated.dsn) as connection:
+        connection.execute("DELETE FROM projection_checkpoints")
+    assert [await then(reports, position) for position in (middle, last)] == lagging
 
 
 async def test_what_is_known_later_does_not_count_yet(writer: EventWriter, reports: ReportsAsOf) -> None:
