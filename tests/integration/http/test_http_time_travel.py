@@ -163,6 +163,9 @@ async def test_conversations_budgets_trail_and_audit_of_a_position(gateway: Gate
     (then,) = (await get(gateway, "/api/budgets", at=asked))["data"]
     assert then == await get(gateway, f"/api/budgets/{made}", at=asked)
     assert (await as_json(gateway, "budget", "list", "--at", str(asked)))["data"] == [then]
+    after = (await get(gateway, f"/api/budgets/{made}", at=asked + 1))["running"]
+    assert Decimal(then["running"]["held_usd"]) > Decimal(after["spent_usd"]) > 0
+    assert (then["running"]["spent_usd"], after["held_usd"]) == ("0", "0")
     await gateway.api.post(f"/api/budgets/{made}/retire")
     assert (await get(gateway, "/api/budgets"))["data"] == []
     assert (await get(gateway, "/api/budgets", at=asked))["data"] == [then]

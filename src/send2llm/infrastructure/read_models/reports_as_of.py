@@ -1,5 +1,9 @@
 """Built-in reports as of a moment: their queries, on tables that are folded anew up to then."""
 
+from collections.abc import Mapping, Sequence
+
+from send2llm.application.budgets.as_of import PeriodName
+from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.costs import CostQueries
 from send2llm.application.moments import Moment
 from send2llm.application.projections import Projection
@@ -26,13 +30,18 @@ _HISTORY: ConversationColumns = {
 
 
 class PostgresReportsAsOf:
-    """``ReportsAsOf`` by the folds and the queries of the present."""
+    """``ReportsAsOf`` and ``PastUses`` by the folds and the queries of the present."""
 
     def __init__(self, past: ProjectionsAsOf) -> None:
         self._past = past
 
     def costs(self, moment: Moment) -> CostQueries:
         return PostgresCosts(self.tables(CostLedgerProjection(), moment, _ATTEMPTS))
+
+    async def period_uses(self, moment: Moment, periods: Sequence[PeriodName]) -> Mapping[PeriodName, PeriodUse]:
+        """``PastUses``, from the attempts as they stood."""
+        costs = PostgresCosts(self.tables(CostLedgerProjection(), moment, _ATTEMPTS))
+        return await costs.uses_of_attempts(periods)
 
     def usage(self, moment: Moment) -> UsageQueries:
         return PostgresUsage(self.tables(UsageProjection(), moment))
