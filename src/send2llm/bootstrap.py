@@ -23,7 +23,7 @@ from send2llm import __version__
 from send2llm.application.admission import Admission
 from send2llm.application.background import Background
 from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
-from send2llm.application.budgets.as_of import BudgetAsOf, BudgetLog
+from send2llm.application.budgets.as_of import BudgetAsOf, BudgetLog, PastUses
 from send2llm.application.budgets.call_bounds import CallBounds
 from send2llm.application.budgets.closing import CloseEndedPeriods
 from send2llm.application.budgets.commands import BudgetCommands
@@ -494,7 +494,9 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield CostQueries, costs
     yield UsageQueries, PostgresUsage(tables)
     yield PeriodUses, costs
-    yield ReportsAsOf, PostgresReportsAsOf(ProjectionsAsOf(database, codec))
+    reports_as_of = PostgresReportsAsOf(ProjectionsAsOf(database, codec))
+    yield ReportsAsOf, reports_as_of
+    yield PastUses, reports_as_of
     yield ProviderHealths, PostgresProviderHealth(tables)
     yield Processes, PostgresProcesses(pool)
     yield Recalls, PostgresRecalls(pool)

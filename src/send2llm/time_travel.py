@@ -64,12 +64,12 @@ class _Parts:
 
 def _parts(settings: Settings, database: ConnectionInfo, pool: AsyncConnectionPool) -> _Parts:
     codec, clock = event_codec(settings), SystemClock()
-    log = EventLog(pool, codec)
+    log, reports = EventLog(pool, codec), PostgresReportsAsOf(ProjectionsAsOf(database, codec))
     return _Parts(
         Moments(log, clock),
         ConversationAsOf(log),
-        BudgetAsOf(StoredBudgetEvents(log)),
-        PostgresReportsAsOf(ProjectionsAsOf(database, codec)),
+        BudgetAsOf(StoredBudgetEvents(log), reports),
+        reports,
         PostgresTrails(pool, EventDocuments(codec)),
         AuditMoney(log, BudgetStreams(), price_book_of_history(settings, clock)),
     )

@@ -289,7 +289,7 @@ class TestLookingBack:
             for figure, entries in changes.items():
                 expected = sum(Decimal(one["amount_usd"]) for one in entries if one["position"] <= position)
                 assert Decimal(told[f"{figure}_usd"]) == expected, (figure, position)
-            assert (told["held_usd"], told["spent_usd"], told["exhausted_at"]) == (None, None, None)
+            assert (told["spent_last_hour_usd"], told["exhausted_at"]) == (None, None)
         at_once = (await gateway.api.get(f"{path}?at={plan[0]['position']}")).json()
         assert (at_once["limit_usd"], at_once["running"]["left_usd"]) == ("1", "1")
         then = (await gateway.api.get(path, params={"at": plan[0]["occurred_at"]})).json()
@@ -299,6 +299,7 @@ class TestLookingBack:
             shown = (await gateway.api.get(path, params={"at": last, "period": made["running"]["key"]})).json()
             assert shown["running"]["settled_usd"] == now["running"]["settled_usd"], last
             assert shown["running"]["left_usd"] == now["running"]["left_usd"], last
+            assert Decimal(shown["running"]["spent_usd"]) == Decimal(now["running"]["settled_usd"]), last
 
     @pytest.mark.parametrize(
         ("at", "status"),

@@ -1,24 +1,26 @@
 """Reports as of an earlier position are what was read then: recorded event after event, asked for later."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from growing import Calls
+from growing import BUDGETS, Calls, follow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Connection, MetaData, select, text
 
+from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.context import RecordedEvent
-from send2llm.application.costs import CostFilter
+from send2llm.application.costs import CostFilter, CostQueries
 from send2llm.application.moments import Moment
 from send2llm.application.projections import Projection
-from send2llm.application.reports_as_of import ReportsAsOf
+from send2llm.application.queries import HistoryQueries
+from send2llm.application.usage import UsageQueries
 from send2llm.domain.conversation_events import (
     CompletionInterrupted,
     ConversationErased,
@@ -45,6 +47,8 @@ from send2llm.testing.event_writer import EventWriter, received, requested, said
 from send2llm.testing.eventually import eventually
 from send2llm.testing.postgres import TestDatabaseServer
 
+PERIOD = "2026-11"
+ZERO = Decimal(0)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PROJECTIONS = (HistoryProjection(), CostLedgerProjection(), UsageProjection())
 
@@ -55,11 +59,12 @@ def moment(position: int) -> Moment:
 
 @dataclass(frozen=True)
 class Told:
-    """What the three reports say, each by several groups."""
+    """What the three reports say, each by several groups, and how budgets are used."""
 
     costs: object
     usage: object
     history: object
+    uses: Mapping[UUID, PeriodUse]
 
 
 @pytest.fixture
@@ -68,34 +73,46 @@ def past(migrated: ConnectionInfo, writer: EventWriter) -> ProjectionsAsOf:
 
 
 @pytest.fixture
-def reports(past: ProjectionsAsOf) -> ReportsAsOf:
+def reports(past: ProjectionsAsOf) -> PostgresReportsAsOf:
     return PostgresReportsAsOf(past)
 
 
 @pytest.fixture
-async def present(migrated: ConnectionInfo) -> AsyncIterator[Callable[[], "asyncio.Future[Told]"]]:
+async def present(migrated: ConnectionInfo) -> AsyncIterator[Callable[[], Awaitable[Told]]]:
     async with AsyncConnectionPool(migrated.dsn, min_size=1, max_size=1) as pool:
         tables = PresentTables(pool)
         costs, usage, history = PostgresCosts(tables), PostgresUsage(tables), PostgresHistory(tables)
-        yield lambda: asyncio.ensure_future(tell(costs, usage, history))
+
+        async def told() -> Told:
+            uses = {budget_id: await costs.period_use(budget_id, PERIOD, NOW) for budget_id in BUDGETS}
+            return await tell(
+                costs, usage, history, {budget_id: replace(use, lately_usd=None) for budget_id, use in uses.items()}
+            )
+
+        yield told
 
 
-async def then(reports: ReportsAsOf, position: int) -> Told:
+async def then(reports: PostgresReportsAsOf, position: int) -> Told:
     when = moment(position)
-    return await tell(reports.costs(when), reports.usage(when), reports.history(when))
+    found = await reports.period_uses(when, [(budget_id, PERIOD) for budget_id in BUDGETS])
+    uses = {budget_id: found.get((budget_id, PERIOD), PeriodUse(ZERO, ZERO)) for budget_id in BUDGETS}
+    return await tell(reports.costs(when), reports.usage(when), reports.history(when), uses)
 
 
-async def tell(costs: PostgresCosts, usage: PostgresUsage, history: PostgresHistory) -> Told:
+async def tell(
+    costs: CostQueries, usage: UsageQueries, history: HistoryQueries, uses: Mapping[UUID, PeriodUse]
+) -> Told:
     page = await history.conversations(limit=500)
     return Told(
         [await costs.costs(by, CostFilter()) for by in ((), ("provider", "model"), ("hour",))],
         [await usage.usage(by, CostFilter()) for by in ((), ("model", "tenant"))],
         page.conversations,
+        uses,
     )
 
 
 async def test_every_position_reads_as_it_did_when_it_was_the_last(
-    migrated: ConnectionInfo, writer: EventWriter, reports: ReportsAsOf, present: Callable[[], "asyncio.Future[Told]"]
+    migrated: ConnectionInfo, writer: EventWriter, reports: PostgresReportsAsOf, present: Callable[[], Awaitable[Told]]
 ) -> None:
     """Calls side by side, that fail and are tried again, are written off and answered after all, are judged, or run."""
     recorded: dict[int, Told] = {}
@@ -116,7 +133,12 @@ async def test_every_position_reads_as_it_did_when_it_was_the_last(
         await asyncio.to_thread(RecordedCalls(writer, written).live)
     positions = sorted(recorded)
     assert len(positions) > 60
-    for position in [*Random(7).sample(positions, 25), positions[0], positions[-1]]:
+    for position in [*Random(7).sample(positions, 15), positions[0], positions[-1]]:
+        assert await then(reports, position) == recorded[position], position
+    # The same from the first event on, with no rows that are still as they were.
+    with psycopg.connect(migrated.dsn) as connection:
+        connection.execute("DELETE FROM projection_checkpoints")
+    for position in Random(8).sample(positions, 8):
         assert await then(reports, position) == recorded[position], position
 
 
@@ -145,7 +167,26 @@ def caught_up(onlooker: psycopg.Connection, position: int) -> bool:
     return row == (len(PROJECTIONS),)
 
 
-async def test_what_is_known_later_does_not_count_yet(writer: EventWriter, reports: ReportsAsOf) -> None:
+async def test_tables_that_are_behind_do_not_matter(
+    migrated: ConnectionInfo, writer: EventWriter, reports: PostgresReportsAsOf
+) -> None:
+    """Some conversations went on, one began and one was erased after the last event that the tables have taken in."""
+    talks = [uuid4() for _ in range(3)]
+    for talk in talks:
+        writer.write(talk, ConversationStarted(), *turn("first"))
+    behind = follow(migrated, PROJECTIONS, writer, 100)
+    writer.write(talks[0], *turn("second"))
+    (middle,) = writer.write(talks[1], ConversationErased(reason=""))
+    last = writer.write(uuid4(), ConversationStarted(), *turn("third"))[-1]
+    lagging = [await then(reports, position) for position in (middle, last)]
+    assert follow(migrated, PROJECTIONS, writer, 100) != behind
+    assert [await then(reports, position) for position in (middle, last)] == lagging
+    with psycopg.connect(migrated.dsn) as connection:
+        connection.execute("DELETE FROM projection_checkpoints")
+    assert [await then(reports, position) for position in (middle, last)] == lagging
+
+
+async def test_what_is_known_later_does_not_count_yet(writer: EventWriter, reports: PostgresReportsAsOf) -> None:
     conversation_id, completion_id = uuid4(), uuid4()
     held = replace(requested(completion_id), hold_usd=Decimal("0.01"))
     gone = CompletionInterrupted(
@@ -179,7 +220,7 @@ async def test_what_was_erased_since_stays_erased(migrated: ConnectionInfo) -> N
 
 
 async def test_nothing_is_left_behind_and_nothing_else_is_touched(
-    migrated: ConnectionInfo, writer: EventWriter, reports: ReportsAsOf
+    migrated: ConnectionInfo, writer: EventWriter, reports: PostgresReportsAsOf
 ) -> None:
     last = writer.write(uuid4(), ConversationStarted(), *turn("Hello?"))[-1]
     assert (await reports.costs(moment(last)).costs([], CostFilter()))[0].calls == 1
@@ -240,13 +281,13 @@ async def test_who_leaves_stops_the_fold_and_lets_the_next_one_ask(
     assert await past.ask(Counting(), last, lambda _: "whole") == "whole"
 
 
-async def test_before_the_first_event_there_is_no_report(reports: ReportsAsOf) -> None:
+async def test_before_the_first_event_there_is_no_report(reports: PostgresReportsAsOf) -> None:
     for ask in (reports.costs, reports.usage, reports.history):
         with pytest.raises(InvalidRequest, match="Nothing had happened"):
             ask(moment(0))
 
 
-async def test_what_is_wrong_with_the_question_is_told_before_anything_is_folded(reports: ReportsAsOf) -> None:
+async def test_what_is_wrong_with_the_question_is_told_before_anything_is_folded(reports: PostgresReportsAsOf) -> None:
     never = PostgresReportsAsOf(ProjectionsAsOf(ConnectionInfo("127.0.0.1", "nowhere", "nobody", 1), None))  # type: ignore[arg-type] # not decoded
     with pytest.raises(InvalidRequest, match="time zone"):
         await never.costs(moment(1)).costs([], CostFilter(), "Mars/Olympus")

@@ -1,11 +1,12 @@
 """Budgets as they were, folded from their events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
 from send2llm.application.budgets.ports import BudgetChange
-from send2llm.application.budgets.queries import BudgetReport, untouched
+from send2llm.application.budgets.queries import BudgetReport, PeriodUse, untouched
 from send2llm.application.context import RecordedEvent
 from send2llm.application.moments import Moment
 from send2llm.domain.budget_plan import BudgetPlan
@@ -26,15 +27,24 @@ class BudgetLog(Protocol):
         ...
 
 
+PeriodName = tuple[UUID, str]
+"""A budget and the key of one of its periods."""
+
+
+class PastUses(Protocol):
+    """How periods were used by calls at an earlier moment, as it was known then."""
+
+    async def period_uses(self, moment: Moment, periods: Sequence[PeriodName]) -> Mapping[PeriodName, PeriodUse]:
+        """Those of the periods of which anything was held or spent; raises ``StoreUnavailable``."""
+        ...
+
+
 class BudgetAsOf:
-    """Asks where budgets stood.
+    """Asks where budgets stood."""
 
-    What calls held and had spent by then is not told: the read model that knows it knows the present. ``settled`` and
-    ``lent`` are exact.
-    """
-
-    def __init__(self, budgets: BudgetLog) -> None:
+    def __init__(self, budgets: BudgetLog, uses: PastUses) -> None:
         self._budgets = budgets
+        self._uses = uses
 
     async def all(self, moment: Moment, *, retired: bool = False) -> Sequence[BudgetReport]:
         """Every budget that there was, with the period that ran then, in the order in which they were defined."""
@@ -44,14 +54,25 @@ class BudgetAsOf:
             for change in changes
             if isinstance(change.event, BudgetDefined) and change.position <= moment.position
         ]
-        reports = [await self.one(budget_id, moment) for budget_id in dict.fromkeys(defined)]
-        return [report for report in reports if retired or not report.plan.retired]
+        reports = [await self._report(budget_id, moment) for budget_id in dict.fromkeys(defined)]
+        return await self._with_uses(moment, [report for report in reports if retired or not report.plan.retired])
 
     async def one(self, budget_id: UUID, moment: Moment, period_key: str | None = None) -> BudgetReport:
         """Where a budget stood, in the period that ran then or that of the key.
 
         Raises as ``BudgetQueries.one`` does, and ``BudgetNotFound`` when there was no such budget yet.
         """
+        (report,) = await self._with_uses(moment, [await self._report(budget_id, moment, period_key)])
+        return report
+
+    async def _with_uses(self, moment: Moment, reports: Sequence[BudgetReport]) -> Sequence[BudgetReport]:
+        if not reports:
+            return []
+        names = [(report.plan.id, report.period.key) for report in reports]
+        uses = await self._uses.period_uses(moment, names)
+        return [replace(report, use=uses.get(name)) for report, name in zip(reports, names, strict=True)]
+
+    async def _report(self, budget_id: UUID, moment: Moment, period_key: str | None = None) -> BudgetReport:
         told = _up_to(moment, await self._budgets.events(budget_id))
         plan = BudgetPlan.fold(budget_id, [one.event for one in told])  # type: ignore[misc] # the stream vouches for them
         running = plan.recurrence.containing(moment.time)

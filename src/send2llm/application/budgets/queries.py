@@ -27,12 +27,12 @@ class PeriodUse:
     """What calls do with a period's money, by the cost ledger; US dollars.
 
     ``held_usd`` is set aside for attempts that still run, ``spent_usd`` is what ended ones cost, and
-    ``lately_usd`` the part of that since a moment.
+    ``lately_usd`` the part of that since a moment, ``None`` where the past was asked for.
     """
 
     held_usd: Decimal
     spent_usd: Decimal
-    lately_usd: Decimal
+    lately_usd: Decimal | None = None
 
 
 class PeriodUses(Protocol):
@@ -50,7 +50,7 @@ class BudgetReport:
     ``use`` is ``None`` and the balance untouched when nothing was spent in it. ``refused`` is what a call needed that
     was refused for good, the first under this limit. ``exhausted``: nothing useful is left. ``exhausted_at`` is when
     all will be spent if it goes on as in the last hour; ``None`` when it lasts until the period ends. ``past``: that is
-    how it was, and there is no ``use`` because nobody knows it any more.
+    how it was, and there is no forecast.
     """
 
     plan: BudgetPlan

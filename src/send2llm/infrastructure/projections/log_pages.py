@@ -19,6 +19,11 @@ SELECT notification_id, originator_id, originator_version, topic,
 FROM {events} AS event WHERE notification_id > %(after)s AND notification_id <= %(up_to)s{filter}
 ORDER BY notification_id LIMIT %(limit)s
 """
+_CHOSEN = """
+SELECT notification_id, originator_id, originator_version, topic, state, {key}
+FROM {events} AS event WHERE notification_id = ANY (%(positions)s) AND topic = ANY (%(topics)s)
+ORDER BY notification_id
+"""
 _WANTED = " AND topic = ANY (%(topics)s)"
 _NO_KEY = "NULL::bytea"
 # Looked up for each row that is wanted and no other: a join would make the planner choose, and it may choose badly.
@@ -75,6 +80,10 @@ class LogPages:
             for only_wanted in (False, True)
             for texts in (False, True)
         }
+        self._chosen = {
+            texts: sql.SQL(_CHOSEN).format(events=events, key=sql.SQL(_KEY if texts else _NO_KEY)).as_bytes()
+            for texts in (False, True)
+        }
         self._first = sql.SQL("SELECT min(notification_id) FROM {} WHERE notification_id > %s").format(events)
 
     def read(
@@ -102,6 +111,15 @@ class LogPages:
         decode = self._decoder.decode
         events = [decode(*row) for row in rows if row[4] is not None and row[0] not in skipped]
         return LogPage(events, len(rows), rows[-1][0] if rows else after)
+
+    def at(
+        self, connection: Connection, positions: Sequence[int], topics: Sequence[str], *, texts: bool = True
+    ) -> Sequence[RecordedEvent]:
+        """The events of ``topics`` at these positions, in their order, within a transaction on ``connection``."""
+        with _raw(connection).cursor(binary=True) as cursor:
+            wanted = {"positions": list(positions), "topics": topics}
+            rows = cursor.execute(self._chosen[texts], wanted).fetchall()
+        return [self._decoder.decode(*row) for row in rows]
 
     def first_after(self, connection: Connection, position: int) -> int | None:
         """The position of the first event after a position, within a transaction on ``connection``."""

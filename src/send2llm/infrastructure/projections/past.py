@@ -7,24 +7,37 @@ the transaction may change nothing else, and it is always rolled back.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 import psycopg
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from send2llm.application.context import RecordedEvent
 from send2llm.application.projections import Projection, reads_texts
 from send2llm.domain.errors import ConfigurationError, StoreUnavailable
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint
 from send2llm.infrastructure.projections.failures import is_passing, reason_of
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
+from send2llm.infrastructure.projections.untouched import (
+    ConversationColumns,
+    create_views_with_untouched,
+    find_touched,
+    live_build,
+    positions_of_touched,
+)
 from send2llm.infrastructure.projections.views import create_temporary_views
 
 T = TypeVar("T")
 Question = Callable[[Connection], T]
+
+ALL: ConversationColumns = MappingProxyType({})
+"""All tables, under all names."""
 
 PAGE = 5_000
 _FIRST_LOOK = 20_000
@@ -58,16 +71,20 @@ class ProjectionsAsOf:
         self._pages = LogPages(decoder)
         self._turn = asyncio.Semaphore(1)
 
-    async def ask(self, projection: Projection, position: int, question: Question[T]) -> T:
+    async def ask(
+        self, projection: Projection, position: int, question: Question[T], by_conversation: ConversationColumns = ALL
+    ) -> T:
         """What ``question`` finds in the projection's tables after the event at ``position`` and all before it.
 
-        The question is asked in a thread, and may read nothing but the connection that it is given. Raises
+        The question is asked in a thread, and may read nothing but the connection that it is given. If it reads some
+        tables only, by their views, whose rows all belong to conversations, ``by_conversation`` makes it faster. Raises
         ``StoreUnavailable``, ``ConfigurationError`` when the role may not make temporary tables, what the fold raises,
         and what the question does.
         """
         async with self._turn:
             left = threading.Event()
-            answering = asyncio.ensure_future(asyncio.to_thread(self._answer, projection, position, question, left))
+            fold = _Fold(self._pages, projection, position, by_conversation, left)
+            answering = asyncio.ensure_future(asyncio.to_thread(self._answer, fold, question))
             try:
                 return await asyncio.shield(answering)
             except asyncio.CancelledError:
@@ -76,11 +93,10 @@ class ProjectionsAsOf:
                     await answering
                 raise
 
-    def _answer(self, projection: Projection, position: int, question: Question[T], left: threading.Event) -> T:
+    def _answer(self, fold: "_Fold", question: Question[T]) -> T:
         try:
             with self._engine.connect() as connection:  # which rolls back
-                _make_tables(connection, projection)
-                self._fold(connection, projection, position, left)
+                fold.make(connection)
                 return question(connection)
         except psycopg.errors.UndefinedTable:
             raise StoreUnavailable("There are no tables yet to read events from; run `send2llm migrate`.") from None
@@ -91,30 +107,77 @@ class ProjectionsAsOf:
                 f"The past cannot be read ({reason_of(error)}). Try again; `send2llm doctor` checks the database."
             ) from error
 
-    def _fold(self, connection: Connection, projection: Projection, position: int, left: threading.Event) -> None:
-        topics, texts = sorted(projection.topics), reads_texts(projection)
-        skipped = Checkpoint(BuildKey(projection.name, projection.version)).skipped(connection)
-        reached, count, look_at = 0, 0, _FIRST_LOOK
-        while reached < position:
-            if left.is_set():
-                raise _Abandoned
-            page = self._pages.read(
-                connection, reached, PAGE, topics, texts=texts, up_to=position, skipped=skipped, only_wanted=True
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """One projection up to one position; ``left`` is set when nobody waits for it any more."""
+
+    pages: LogPages
+    projection: Projection
+    position: int
+    by_conversation: ConversationColumns
+    left: threading.Event
+
+    def make(self, connection: Connection) -> None:
+        """Make the tables in the session of ``connection``."""
+        topics, texts = sorted(self.projection.topics), reads_texts(self.projection)
+        key = BuildKey(self.projection.name, self.projection.version)
+        connection.execute(_SESSION)
+        skipped = Checkpoint(key).skipped(connection)
+        live = live_build(connection, self.projection) if self.by_conversation else None
+        _make_tables(connection, self.projection)
+        if live is None:
+            create_temporary_views(connection, self.projection)
+            events = self._all(connection, topics, texts, skipped)
+        else:
+            find_touched(connection, topics, after=min(self.position, live.position))
+            create_views_with_untouched(connection, self.projection, live, self.by_conversation)
+            events = self._of_touched(connection, topics, texts, skipped)
+        connection.execute(_NOTHING_ELSE)
+        self._take_in(connection, events)
+
+    def _all(
+        self, connection: Connection, topics: Sequence[str], texts: bool, skipped: frozenset[int]
+    ) -> Iterator[Sequence[RecordedEvent]]:
+        reached, more = 0, True
+        while more:
+            page = self.pages.read(
+                connection,
+                reached,
+                PAGE,
+                topics,
+                texts=texts,
+                up_to=self.position,
+                skipped=skipped,
+                only_wanted=True,
             )
-            if page.events:
-                projection.fold(page.events, connection)
-            if page.count < PAGE:
-                return
-            reached, count = page.last, count + page.count
+            yield page.events
+            reached, more = page.last, page.count == PAGE
+
+    def _of_touched(
+        self, connection: Connection, topics: Sequence[str], texts: bool, skipped: frozenset[int]
+    ) -> Iterator[Sequence[RecordedEvent]]:
+        found = positions_of_touched(connection, topics, self.position)
+        positions = [position for position in found if position not in skipped]
+        for start in range(0, len(positions), PAGE):
+            yield self.pages.at(connection, positions[start : start + PAGE], topics, texts=texts)
+
+    def _take_in(self, connection: Connection, pages: Iterator[Sequence[RecordedEvent]]) -> None:
+        count, look_at = 0, _FIRST_LOOK
+        for events in pages:
+            if self.left.is_set():
+                raise _Abandoned
+            if events:
+                self.projection.fold(events, connection)
+            count += len(events)
             if count >= look_at:
-                _tell_the_planner(connection, projection)
+                _tell_the_planner(connection, self.projection)
                 look_at *= 2
 
 
 def _make_tables(connection: Connection, projection: Projection) -> None:
-    """Empty ones and their views; from then on nothing but temporary tables can be changed."""
+    """Empty ones, which come before all of the same names."""
     try:
-        connection.execute(_SESSION)
         projection.tables.create_all(connection, checkfirst=False)
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
@@ -123,8 +186,6 @@ def _make_tables(connection: Connection, projection: Projection) -> None:
                 "GRANT TEMPORARY ON DATABASE ... TO ..."
             ) from None
         raise
-    create_temporary_views(connection, projection)
-    connection.execute(_NOTHING_ELSE)
 
 
 def _tell_the_planner(connection: Connection, projection: Projection) -> None:

@@ -17,9 +17,9 @@ def create_views(connection: Connection, build: Build, *, instead_of: Build | No
     """Let the views lead to the tables of a build, ``instead_of`` another one's."""
     usual = usual_place(connection)
     for gone in instead_of.tables if instead_of is not None else ():
-        connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, _view(build.name, gone))}"))
+        connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, name_of_view(build.name, gone))}"))
     for table in build.tables:
-        view, source = qualified(usual, _view(build.name, table)), qualified(build.place or usual, table)
+        view, source = qualified(usual, name_of_view(build.name, table)), qualified(build.place or usual, table)
         connection.execute(text(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {source}"))  # noqa: S608 - names of ours, quoted
 
 
@@ -27,15 +27,15 @@ def create_temporary_views(connection: Connection, projection: Projection) -> No
     """Let the views, for this session, lead to temporary tables of a projection."""
     quote = connection.dialect.identifier_preparer.quote
     for table in projection.tables.sorted_tables:
-        view = _view(projection.name, table.name)
+        view = name_of_view(projection.name, table.name)
         connection.execute(text(f"CREATE TEMPORARY VIEW {quote(view)} AS SELECT * FROM {quote(table.name)}"))  # noqa: S608 - names of ours, quoted
 
 
 def has_views(connection: Connection, build: Build) -> bool:
     """Whether there are such views."""
     find = text("SELECT bool_and(to_regclass(quote_ident(view)) IS NOT NULL) FROM unnest(:views ::text[]) AS view")
-    found = connection.execute(find, {"views": [_view(build.name, table) for table in build.tables]}).scalar_one()
-    return found is not False
+    views = [name_of_view(build.name, table) for table in build.tables]
+    return connection.execute(find, {"views": views}).scalar_one() is not False
 
 
 @cache
@@ -49,7 +49,7 @@ def as_read(table: Table) -> Table:
     )
 
 
-def _view(projection: str, table: str) -> str:
+def name_of_view(projection: str, table: str) -> str:
     """The view's name for a table: without the version, where the table's name has one as ``table_name`` makes it."""
     named = _VERSIONED.fullmatch(table)
     return view_name(projection, named[2]) if named and named[1] == projection else f"{table}_live"

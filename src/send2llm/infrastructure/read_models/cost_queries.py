@@ -1,12 +1,12 @@
 """Costs, and the use of budgets, as PostgreSQL adds them up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, not_, select, true, tuple_
 
 from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Group
@@ -59,6 +59,29 @@ class PostgresCosts:
                 "model or a tenant, or group by less."
             )
         return [_line(row, len(by), zone) for row in found]
+
+    async def uses_of_attempts(self, periods: Sequence[tuple[UUID, str]]) -> Mapping[tuple[UUID, str], PeriodUse]:
+        """How periods are used, added up from the attempts: dearer than ``period_use``, and right of the past too."""
+        paid = func.json_array_elements(_A.paid_by).table_valued("value").lateral("paid")
+        budget_id, period_key = (func.json_extract_path_text(paid.c.value, place) for place in ("0", "1"))
+        wanted = [(str(budget), key) for budget, key in periods]
+        runs = _A.ended_at.is_(None)
+        statement: Select[Any] = (
+            select(
+                budget_id.label("budget_id"),
+                period_key.label("period_key"),
+                func.sum(_A.hold_usd).filter(runs).label("held"),
+                func.sum(_A.cost_usd).filter(not_(runs)).label("spent"),
+            )
+            .select_from(attempts.join(paid, true()))
+            .where(tuple_(budget_id, period_key).in_(wanted))
+            .group_by(budget_id, period_key)
+        )
+        (found,) = await self._tables.read("the costs", statement)
+        return {
+            (UUID(row["budget_id"]), row["period_key"]): PeriodUse(row["held"] or ZERO, row["spent"] or ZERO)
+            for row in found
+        }
 
     async def period_use(self, budget_id: UUID, period_key: str, since: datetime) -> PeriodUse:
         statement: Select[Any] = select(

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.pooled_reads import read
-from send2llm.infrastructure.projections.past import ProjectionsAsOf
+from send2llm.infrastructure.projections.past import ALL, ProjectionsAsOf
+from send2llm.infrastructure.projections.untouched import ConversationColumns
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call] # SQLAlchemy has no annotation there
 
@@ -49,12 +50,22 @@ class PresentTables:
 
 
 class PastTables:
-    """The tables of one projection as they were after the event at a position; each reading folds them anew."""
+    """The tables of one projection as they were after the event at a position; each reading folds them anew.
 
-    def __init__(self, past: ProjectionsAsOf, projection: Projection, position: int) -> None:
+    ``by_conversation`` as in ``ProjectionsAsOf.ask``.
+    """
+
+    def __init__(
+        self,
+        past: ProjectionsAsOf,
+        projection: Projection,
+        position: int,
+        by_conversation: ConversationColumns = ALL,
+    ) -> None:
         self._past = past
         self._projection = projection
         self._position = position
+        self._by_conversation = by_conversation
 
     async def read(self, what: str, *statements: Select[Any]) -> list[Rows]:  # noqa: ARG002 - the message names the past
         def answers(connection: Connection) -> list[Rows]:
@@ -62,7 +73,7 @@ class PastTables:
             with raw.cursor(row_factory=dict_row) as cursor:
                 return [cursor.execute(*_compiled(statement)).fetchall() for statement in statements]
 
-        return await self._past.ask(self._projection, self._position, answers)
+        return await self._past.ask(self._projection, self._position, answers, self._by_conversation)
 
 
 def _compiled(statement: Select[Any]) -> tuple[bytes, Any]:

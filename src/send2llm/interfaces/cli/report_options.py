@@ -28,9 +28,10 @@ OPTIONS = {"at": "--at", "begin": "--since", "end": "--until", "by": "--by", "ti
 
 def as_of(text: str | None, zone: str = "UTC") -> str | None:
     """What was typed for ``--at``: a number, named or not, as it is, or a time, as ``moment`` reads it."""
-    if text is None or text.rpartition(":")[0] in ("", "position", "version"):
-        return text
-    return moment("--at", text, zone)
+    if text is None:
+        return None
+    named, _, number = text.rpartition(":")
+    return text if number.isdigit() and named in ("", "position", "version") else moment("--at", text, zone)
 
 
 def tell_moment(report: Mapping[str, Any]) -> None:

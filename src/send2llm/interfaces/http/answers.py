@@ -170,8 +170,8 @@ class BudgetPlan(_Answer):
 class Running(_Answer):
     """Where a period stands.
 
-    `refused_usd` is what a call needed that was refused for good, the first under this limit. `held_usd` and
-    `spent_usd` are `null` when the past was asked for.
+    `refused_usd` is what a call needed that was refused for good, the first under this limit. `spent_last_hour_usd` is
+    `null` when the past was asked for.
     """
 
     key: str
@@ -182,12 +182,12 @@ class Running(_Answer):
     carried_over_usd: Usd
     settled_usd: Usd
     lent_usd: Usd
-    held_usd: Usd | None
+    held_usd: Usd
     left_usd: Usd
     excess_usd: Usd
     assumed_usd: Usd
     overrun_usd: Usd
-    spent_usd: Usd | None
+    spent_usd: Usd
     spent_last_hour_usd: Usd | None
     exhausted: bool
     refused_usd: Usd | None

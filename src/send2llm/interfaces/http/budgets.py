@@ -63,7 +63,7 @@ async def list_budgets(service: TheService, retired: bool = False, at: At = None
 async def show(service: TheService, budget_id: UUID, period: Period = None, at: At = None) -> Response:
     """Of what may be spent, so much is settled, so much lent to processes (calls hold a part of it), the rest left.
 
-    With `at` as it was, folded from the events; then `held_usd`, `spent_usd` and `spent_last_hour_usd` are `null`.
+    With `at` as it was, folded from the events; then there is no forecast, and `spent_last_hour_usd` is `null`.
     """
     moment = await moment_of(service, at)
     if moment is None:
@@ -149,7 +149,7 @@ def _warnings(plan: BudgetPlan, providers: Collection[str]) -> list[str]:
 
 def _report(service: Service, report: BudgetReport) -> dict[str, Any]:
     balance, use = report.balance, report.use
-    unused = None if report.past else ZERO
+    unused_lately = None if report.past else ZERO
     return {
         **_plan(service, report.plan),
         "running": {
@@ -161,13 +161,13 @@ def _report(service: Service, report: BudgetReport) -> dict[str, Any]:
             "carried_over_usd": balance.carried_over,
             "settled_usd": balance.settled,
             "lent_usd": balance.lent,
-            "held_usd": use.held_usd if use else unused,
+            "held_usd": use.held_usd if use else ZERO,
             "left_usd": balance.left,
             "excess_usd": balance.excess,
             "assumed_usd": balance.assumed,
             "overrun_usd": balance.overrun,
-            "spent_usd": use.spent_usd if use else unused,
-            "spent_last_hour_usd": use.lately_usd if use else unused,
+            "spent_usd": use.spent_usd if use else ZERO,
+            "spent_last_hour_usd": use.lately_usd if use else unused_lately,
             "exhausted": report.exhausted,
             "refused_usd": report.refused,
             "exhausted_at": report.exhausted_at,
