@@ -7,8 +7,8 @@ built-in ones are found in the same way.
 """
 
 from send2llm.application.handlers import Exchange, Handler, MakeRewriter, Rewriter, TextKind
-from send2llm.application.intents import SendMessage
 from send2llm.application.outgoing import Outgoing
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.conversation_events import ContextShortened, Stretch
 from send2llm.domain.errors import ConfigurationError, InvalidRequest, SensitiveData
 from send2llm.domain.message import (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from send2llm.application.answer_rewriter import AnswerRewriter
 from send2llm.application.context import Context
 from send2llm.application.handlers import Ask, Exchange, Handler, Surroundings
-from send2llm.application.intents import SendMessage
 from send2llm.application.outgoing import Outgoing, Prepare
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.errors import ConfigurationError
 
 

@@ -10,9 +10,9 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from send2llm.application.context import Context
-from send2llm.application.intents import SendMessage
 from send2llm.application.open_call import Reply
 from send2llm.application.outgoing import Outgoing
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import NotFound
 from send2llm.domain.message import JsonObject, Message

@@ -1,11 +1,8 @@
 """How a call begins: which conversation it belongs to, who shall answer, and the first commit."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from hashlib import blake2b
-from typing import NamedTuple, Self
+from dataclasses import dataclass
 from uuid import UUID
 
 from send2llm.application.admission import Admission, Admitted, Refused
@@ -16,10 +13,10 @@ from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.outgoing import Outgoing, Prepare
 from send2llm.application.patience import Caller, Patience, Timeouts
+from send2llm.application.places import Places
 from send2llm.application.ports import Clock, Conversations, Identifiers, PriceBook
-from send2llm.application.told import Told
-from send2llm.domain.completion import Completion, Parameters
-from send2llm.domain.continuation import EarlierAnswer, going_on
+from send2llm.application.send_command import SendMessage, request_digest
+from send2llm.domain.completion import Completion
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import CompletionReceived, CompletionRefused, CompletionRequested
 from send2llm.domain.errors import (
@@ -27,45 +24,14 @@ from send2llm.domain.errors import (
     BudgetExceeded,
     CompletionInProgress,
     CompletionNotFound,
-    ConversationNotFound,
-    EarlierAnswerNotFound,
     IdempotencyKeyReused,
-    NotFound,
     Send2LLMError,
     StaleConversation,
     StoreUnavailable,
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
-from send2llm.domain.message import JsonObject, Message, no_extras
-from send2llm.domain.prompt_template_events import TemplateUse
+from send2llm.domain.message import Message
 from send2llm.domain.routing import Decision, ModelNames
-
-BRANCH_LABEL = "branch_of"
-"""The label of a conversation that goes on from the middle of another one: that one's id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendMessage:
-    """Ask a model for an answer to ``messages``.
-
-    With a ``conversation_id`` they are added to that conversation; if they begin with all that was said in it
-    already, only the rest is. Without one, they continue the conversation whose transcript they begin with, or start
-    a new one. ``parts_only`` says that the messages are new in any case and are never compared. With ``after`` they
-    follow an earlier answer: in its conversation if nothing has been said there since, else in a branch of it.
-    ``template`` is what the first of them were made from, for the record. A conversation that begins with them gets the
-    ``labels``; a branch has those of its conversation, too.
-    """
-
-    model: str
-    messages: Sequence[Message]
-    parameters: Parameters
-    conversation_id: UUID | None = None
-    parts_only: bool = False
-    streaming: bool = False
-    idempotency_key: str | None = None
-    labels: JsonObject = field(default_factory=no_extras)
-    after: EarlierAnswer | None = None
-    template: TemplateUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +43,6 @@ class _Opening:
     decision: Decision
     started: float
     prepare: Prepare | None
-
-
-class _Place(NamedTuple):
-    """Where a call belongs: what was ``said`` there, as it is to be sent, and what is ``new``."""
-
-    conversation: Conversation
-    said: Sequence[Message]
-    new: Sequence[Message]
-
-    @classmethod
-    def new_one(cls, conversation: Conversation, messages: Sequence[Message]) -> Self:
-        """A conversation in which nothing was said yet."""
-        return cls(conversation, conversation.messages, messages)
 
 
 class CallRefused(Exception):
@@ -130,6 +83,7 @@ class Intents:
         self._timeouts = timeouts
         self._doubts = doubts
         self._process = process
+        self._places = Places(conversations, identifiers)
 
     async def open(
         self, command: SendMessage, caller: Caller, context: Context, prepare: Prepare | None = None
@@ -166,7 +120,7 @@ class Intents:
                 if answered is not None:
                     return answered
                 conversation_id = claim.event.conversation_id
-        conversation, said, new = await self._conversation(command, conversation_id, context, fresh=fresh)
+        conversation, said, new = await self._places.find(command, conversation_id, context, fresh=fresh)
         transcript = _transcript(conversation, said, new)
         completion_id = self._identifiers.new()
         if opening.prepare is not None and command.parameters.embedding is None:
@@ -280,64 +234,6 @@ class Intents:
             template=command.template,
         )
 
-    async def _conversation(
-        self, command: SendMessage, conversation_id: UUID | None, context: Context, *, fresh: bool
-    ) -> "_Place":
-        """The conversation that the call belongs to, what was said in it, and what is new to it."""
-        if command.after is not None and conversation_id is None:
-            return await self._after(command, command.after, context, fresh=fresh)
-        told = Told(command.messages)
-        if conversation_id is not None:
-            if await self._conversations.tenant_of(conversation_id) != context.tenant:
-                raise ConversationNotFound(conversation_id)
-            conversation = await self._conversations.load(conversation_id, fresh=fresh)
-            said = conversation.messages if command.parts_only else told.as_told(conversation)
-            return _Place(conversation, said, told.unsaid(conversation, all_new=command.parts_only))
-        if told.answered:
-            continued = await self._continued(told, context, fresh=fresh)
-            if continued is not None:
-                return _Place(continued, told.as_told(continued), told.unsaid(continued, all_new=False))
-        return _Place.new_one(Conversation.start(self._identifiers.new(), labels=command.labels), command.messages)
-
-    async def _after(self, command: SendMessage, earlier: EarlierAnswer, context: Context, *, fresh: bool) -> "_Place":
-        """The conversation of an earlier answer, or a branch of it; raises ``EarlierAnswerNotFound``."""
-        if await self._conversations.tenant_of(earlier.conversation_id) != context.tenant:
-            raise EarlierAnswerNotFound(earlier)
-        failed = False
-        try:
-            conversation = await self._conversations.load(earlier.conversation_id, fresh=fresh)
-            failed = conversation.ending(earlier.completion_id) is not None  # there it is, answered or not
-            said = conversation.said_up_to(earlier.completion_id)
-        except NotFound:
-            if fresh:
-                raise EarlierAnswerNotFound(earlier, failed=failed) from None
-            return await self._after(command, earlier, context, fresh=True)  # what was known here may be old
-        told = Told(going_on(said, command.messages))
-        if conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation):
-            return _Place(conversation, conversation.messages, told.unsaid(conversation, all_new=False))
-        if not fresh:
-            # Perhaps it was erased, and is not to be copied.
-            return await self._after(command, earlier, context, fresh=True)
-        labels = {**conversation.labels, **command.labels, BRANCH_LABEL: str(conversation.id)}
-        return _Place.new_one(Conversation.start(self._identifiers.new(), labels=labels), told.messages)
-
-    async def _continued(self, told: Told, context: Context, *, fresh: bool) -> Conversation | None:
-        """The conversation that the messages go on with.
-
-        One that has moved on meanwhile, or is busy, is left alone: the call becomes a branch of its own.
-        """
-        found = await self._conversations.find(told.earlier_transcripts, context.tenant)
-        if found is None:
-            return None
-        try:
-            conversation = await self._conversations.load(found, fresh=fresh)
-        except ConversationNotFound:
-            return None
-        free = conversation.awaited is None and not conversation.closed and told.goes_on_with(conversation)
-        if not free and not fresh:
-            return await self._continued(told, context, fresh=True)  # what was known here may be old
-        return conversation if free else None
-
     async def _answered(self, claimed: IdempotencyKeyClaimed, digest: str) -> Reply | None:
         if claimed.request_digest != digest:
             raise IdempotencyKeyReused
@@ -384,23 +280,3 @@ def _transcript(conversation: Conversation, said: Sequence[Message], new: Sequen
 
 def _claimed(conversation_id: UUID, call: UUID, digest: str | None) -> IdempotencyKeyClaimed:
     return IdempotencyKeyClaimed(conversation_id=conversation_id, completion_id=call, request_digest=digest or "")
-
-
-def request_digest(command: SendMessage) -> str:
-    """What makes two requests the same: the model, the messages, the conversation, and how to answer.
-
-    It is stored, so it must not change: parameters at their defaults do not count, and so new ones may be added.
-    """
-    usual = Parameters()
-    chosen = {
-        known.name: value
-        for known in fields(Parameters)
-        if (value := getattr(command.parameters, known.name)) != getattr(usual, known.name)
-    }
-    if command.parameters.embedding is not None:
-        chosen["embedding"] = asdict(command.parameters.embedding)
-    words = [command.model, str(command.conversation_id), chosen]
-    if command.after is not None:
-        words.append(str(command.after.completion_id))
-    text = json.dumps(words, sort_keys=True, default=dict).encode()
-    return blake2b(Told(command.messages).digests[-1] + text, digest_size=16).hexdigest()

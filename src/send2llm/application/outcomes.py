@@ -11,9 +11,10 @@ from send2llm.application.background import Background
 from send2llm.application.change import change
 from send2llm.application.charges import NOTHING_KNOWN, Charge, Charges
 from send2llm.application.context import Context
-from send2llm.application.intents import CallRefused, SendMessage
+from send2llm.application.intents import CallRefused
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.ports import AttemptReport, CallReport, Clock, Conversations, Observer
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.completion import Completion, believed
 from send2llm.domain.conversation import CompletionEnd, Conversation
 from send2llm.domain.conversation_events import (

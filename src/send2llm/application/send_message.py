@@ -20,12 +20,13 @@ from send2llm.application.change import TRIES
 from send2llm.application.context import Context
 from send2llm.application.handler_chain import HandlerChain
 from send2llm.application.handlers import Exchange
-from send2llm.application.intents import CallRefused, Intents, SendMessage
+from send2llm.application.intents import CallRefused, Intents
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, CallerLeft
 from send2llm.application.ports import Clock, EmbeddingProvider, Provider, Providers, Randomness
 from send2llm.application.retries import RetryPolicy
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.completion import Completion, Delta
 from send2llm.domain.errors import (
     AllowanceIsClosed,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from send2llm.application.context import Context
 from send2llm.application.handler_chain import HandlerChain
-from send2llm.application.intents import SendMessage
 from send2llm.application.open_call import Reply
 from send2llm.application.patience import Timeouts
 from send2llm.application.ports import ProviderCall, Providers, TokenCountingProvider
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.completion import Parameters
 from send2llm.domain.errors import InvalidRequest, ProviderError
 from send2llm.domain.estimation import estimate_message_tokens, estimate_tokens

@@ -19,10 +19,11 @@ from send2llm.application.doubtful_intents import DoubtfulIntents
 from send2llm.application.handler_chain import HandlerChain
 from send2llm.application.handler_surroundings import HandlerSurroundings
 from send2llm.application.handlers import Handler
-from send2llm.application.intents import Intents, SendMessage
+from send2llm.application.intents import Intents
 from send2llm.application.outcomes import Outcomes
 from send2llm.application.patience import Caller, Timeouts
 from send2llm.application.retries import RetryPolicy
+from send2llm.application.send_command import SendMessage
 from send2llm.application.send_message import MessageSender
 from send2llm.application.templates import TemplateCommands, TemplateShelf
 from send2llm.domain.budget_period import Recurrence

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from house import House, assistant, user
 
-from send2llm.application.intents import SendMessage, request_digest
 from send2llm.application.patience import CallerLeft, Timeouts
 from send2llm.application.retries import RetryPolicy
+from send2llm.application.send_command import SendMessage, request_digest
 from send2llm.domain.completion import Answer, Completion, Delta, Parameters, Usage
 from send2llm.domain.conversation_events import (
     AttemptFailed,
@@ -433,7 +433,8 @@ async def test_a_closed_conversation_is_refused_by_name_and_left_alone_by_transc
         await house.complete(user("More"), conversation_id=first.conversation_id)
     other = await house.complete(user("Hi"), assistant("Hello!"), user("How are you?"))
 
-    assert other.conversation_id != first.conversation_id
+    branch = await house.conversations.load(other.conversation_id)
+    assert branch.labels == {"branch_of": str(first.conversation_id)}
 
 
 async def test_a_conversation_answers_one_question_at_a_time(house):

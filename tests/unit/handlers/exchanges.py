@@ -5,8 +5,8 @@ from uuid import UUID
 
 from send2llm.application.context import Context
 from send2llm.application.handlers import Exchange
-from send2llm.application.intents import SendMessage
 from send2llm.application.open_call import Reply
+from send2llm.application.send_command import SendMessage
 from send2llm.domain.completion import Parameters
 from send2llm.domain.message import Message
 from send2llm.domain.prompt_template_events import TemplateVersionAdded

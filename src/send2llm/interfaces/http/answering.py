@@ -9,9 +9,9 @@ import structlog
 
 from send2llm.application.answer_stream import AnswerStream
 from send2llm.application.context import Context
-from send2llm.application.intents import SendMessage
 from send2llm.application.open_call import OpenCall, Reply
 from send2llm.application.patience import Caller, CallerLeft
+from send2llm.application.send_command import SendMessage
 from send2llm.application.send_message import MessageSender
 from send2llm.domain.completion import deltas_of
 from send2llm.domain.continuation import EarlierAnswer

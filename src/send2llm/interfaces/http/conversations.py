@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from send2llm.application.intents import SendMessage
 from send2llm.application.patience import Caller
 from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
+from send2llm.application.send_command import SendMessage
 from send2llm.application.time_travel import ConversationThen
 from send2llm.bootstrap import Service
 from send2llm.infrastructure.formats import openai_chat

@@ -14,9 +14,9 @@ from fastapi import Response
 
 from send2llm.application.answer_stream import AnswerStream
 from send2llm.application.context import Context
-from send2llm.application.intents import SendMessage
 from send2llm.application.open_call import Reply
 from send2llm.application.patience import Caller, CallerLeft
+from send2llm.application.send_command import SendMessage
 from send2llm.application.send_message import MessageSender
 from send2llm.domain.completion import Delta
 from send2llm.domain.errors import Send2LLMError
