@@ -68,7 +68,7 @@ class Places:
         return self._new(command, told.messages, branch_of=conversation)
 
     async def _continued(self, command: SendMessage, told: Told, context: Context, *, fresh: bool) -> Place | None:
-        """The conversation that the messages go on with, or a branch of it when it is closed, busy or has moved on."""
+        """The conversation that the messages go on with, or a branch of it when it is busy or has moved on."""
         found = await self._conversations.find(told.earlier_transcripts, context.tenant)
         if found is None:
             return None

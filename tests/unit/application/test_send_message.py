@@ -433,8 +433,7 @@ async def test_a_closed_conversation_is_refused_by_name_and_left_alone_by_transc
         await house.complete(user("More"), conversation_id=first.conversation_id)
     other = await house.complete(user("Hi"), assistant("Hello!"), user("How are you?"))
 
-    branch = await house.conversations.load(other.conversation_id)
-    assert branch.labels == {"branch_of": str(first.conversation_id)}
+    assert other.conversation_id != first.conversation_id
 
 
 async def test_a_conversation_answers_one_question_at_a_time(house):
@@ -449,6 +448,23 @@ async def test_a_conversation_answers_one_question_at_a_time(house):
 
     gate.set()
     await call
+
+
+async def test_who_goes_on_with_a_busy_conversation_by_its_transcript_branches_off(house):
+    house.provider.script(answer("Hello!"))
+    labels = {"user": "4711"}
+    first = await house.complete(user("Hi"), labels=labels)
+    gate = asyncio.Event()
+    house.provider.script(Held(answer("Left."), gate), answer("Right."))
+    left = asyncio.create_task(house.complete(user("Hi"), assistant("Hello!"), user("A?")))
+    await house.provider.called(2)
+    right = await house.complete(user("Hi"), assistant("Hello!"), user("B?"))
+    gate.set()
+
+    assert (await left).conversation_id == first.conversation_id
+    branch = await house.conversations.load(right.conversation_id)
+    assert branch.labels == {**labels, "branch_of": str(first.conversation_id)}
+    assert [message.text for message in branch.messages] == ["Hi", "Hello!", "B?", "Right."]
 
 
 async def test_a_repeated_idempotency_key_gets_the_recorded_answer(house):
