@@ -6,6 +6,7 @@ that the configuration has for a handler. A package offers its handlers under th
 built-in ones are found in the same way.
 """
 
+from send2llm.application.field_paths import FieldPaths
 from send2llm.application.handlers import Exchange, Handler, MakeRewriter, Rewriter, TextKind
 from send2llm.application.outgoing import Outgoing
 from send2llm.application.send_command import SendMessage
@@ -31,6 +32,7 @@ __all__ = [
     "ContentPart",
     "ContextShortened",
     "Exchange",
+    "FieldPaths",
     "ForeignPart",
     "Handler",
     "HandlerOptions",

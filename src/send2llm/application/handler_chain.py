@@ -26,7 +26,7 @@ class HandlerChain:
 
     async def on_request(self, command: SendMessage, context: Context, ask: Ask) -> tuple[SendMessage, Exchange]:
         """What is to be done in place of ``command``, and the exchange that goes with the call from here on."""
-        exchange = Exchange(context, self._surroundings, ask)
+        exchange = Exchange(context, self._surroundings, ask, command)
         for handler in self._on_request:
             command = await handler.on_request(command, exchange)
         return command, exchange

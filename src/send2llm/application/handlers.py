@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from send2llm.application.context import Context
+from send2llm.application.field_paths import FieldPaths
 from send2llm.application.open_call import Reply
 from send2llm.application.outgoing import Outgoing
 from send2llm.application.send_command import SendMessage
@@ -60,10 +61,13 @@ Ask = Callable[[SendMessage], Awaitable[Reply]]
 class Exchange:
     """One call on its way through the handlers, for as long as it takes. Nothing of it is ever stored or logged."""
 
-    __slots__ = ("_ask", "_surroundings", "context", "notes", "upstream")
+    __slots__ = ("_ask", "_surroundings", "context", "field_paths", "notes", "upstream")
 
-    def __init__(self, context: Context, surroundings: Surroundings, ask: Ask) -> None:
+    def __init__(self, context: Context, surroundings: Surroundings, ask: Ask, command: SendMessage) -> None:
+        """``command`` is what the caller wants, before any handler had a look at it."""
         self.context = context
+        self.field_paths = FieldPaths(command.messages, command.path_of)
+        """Where messages stand in the caller's request, for errors."""
         self.notes: dict[object, Any] = {}
         """What handlers want to remember of this very call, each under itself."""
         self.upstream = 0.0

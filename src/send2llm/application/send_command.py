@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from uuid import UUID
 
+from send2llm.application.field_paths import PathOf, usual_path
 from send2llm.application.told import Told
 from send2llm.domain.completion import Parameters
 from send2llm.domain.continuation import EarlierAnswer
@@ -35,6 +36,8 @@ class SendMessage:
     labels: JsonObject = field(default_factory=no_extras)
     after: EarlierAnswer | None = None
     template: TemplateUse | None = None
+    path_of: PathOf = field(default=usual_path, compare=False, repr=False)
+    """Where in the caller's request a message stands, for errors."""
 
 
 def request_digest(command: SendMessage) -> str:

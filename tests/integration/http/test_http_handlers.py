@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -119,7 +120,7 @@ async def test_a_prompt_is_used_by_name_in_both_apis(gateway: Gateway, provider:
             {"messages": [{"role": "user", "content": "-----BEGIN PRIVATE KEY-----\nabc"}]},
             400,
             "sensitive_data",
-            "messages.0.content.0",
+            "messages.0.content",
         ),
     ],
 )
@@ -133,6 +134,42 @@ async def test_what_a_handler_refuses_is_said_and_not_stored(
     assert (response.status_code, error["code"], error["param"]) == (status, code, param)
     assert await gateway.events() == []
     assert provider.requests == []
+
+
+SECRET = "-----BEGIN PRIVATE KEY-----\nabc"
+PLAIN, LISTED = {"role": "user", "content": "Hi"}, [{"type": "text", "text": "Hi"}, {"type": "text", "text": SECRET}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("chat/completions", {"messages": [PLAIN, {"role": "user", "content": LISTED}]}, "messages.1.content.1"),
+        ("messages", {"system": "Be brief.", "messages": [PLAIN, {"role": "user", "content": SECRET}]},
+         "messages.1.content"),
+        ("messages", {"system": LISTED, "messages": [PLAIN]}, "system.1"),
+        ("responses", {"instructions": "Be brief.", "input": SECRET}, "input"),
+        ("responses", {"instructions": "Be brief.", "input": [PLAIN, {"role": "user", "content": SECRET}]},
+         "input.1.content"),
+        ("responses", {"instructions": SECRET, "input": "Hi"}, "instructions"),
+        ("embeddings", {"input": ["Hi", SECRET]}, "input.1"),
+        ("messages", {"messages": [PLAIN] * 6}, "messages"),
+        ("responses", {"input": [PLAIN] * 6}, "input"),
+    ],
+)  # fmt: skip
+async def test_the_field_is_named_in_the_callers_words(
+    gateway: Gateway, path: str, body: dict[str, Any], param: str
+) -> None:
+    limit = {"max_tokens": 9} if path == "messages" else {}
+    with_template = {"prompt": {"id": "fixed"}} if path == "chat/completions" else {}
+    await set_template(gateway, "fixed", "Be brief.")
+
+    response = await gateway.api.post(f"/v1/{path}", json={"model": MODEL, **limit, **with_template, **body})
+
+    error = response.json()["error"]
+    assert response.status_code == 400, response.text
+    assert (error["details"] if path == "messages" else error)["param"] == param
+    assert error["message"].startswith(f"{param}")
+    assert "PRIVATE" not in response.text
 
 
 async def test_templates_from_their_first_day_to_their_last(gateway: Gateway) -> None:

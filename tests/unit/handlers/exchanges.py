@@ -18,7 +18,7 @@ class Nobody:
     def __init__(self, said: Sequence[Message] = ()) -> None:
         self._said = said
 
-    async def said(self, conversation_id: UUID, up_to: UUID | None) -> Sequence[Message]:
+    async def said(self, conversation_id: UUID, up_to: UUID | None, tenant: str) -> Sequence[Message]:
         return self._said
 
     async def template(self, name: str, version: int | None) -> TemplateVersionAdded:
@@ -32,8 +32,8 @@ async def refuse(command: SendMessage) -> Reply:
     raise AssertionError("no model was wanted")
 
 
-def exchange(said: Sequence[Message] = ()) -> Exchange:
-    return Exchange(Context(correlation_id=UUID(int=1)), Nobody(said), refuse)
+def exchange(said: Sequence[Message] = (), asked: SendMessage | None = None) -> Exchange:
+    return Exchange(Context(correlation_id=UUID(int=1)), Nobody(said), refuse, asked or command())
 
 
 def command(*messages: Message, **more: object) -> SendMessage:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings, strategies as st
 
 from send2llm.application.answer_rewriter import AnswerRewriter
+from send2llm.application.field_paths import FieldPaths, usual_path
 from send2llm.domain.completion import Answer, Completion, Delta, ToolCallDelta
 from send2llm.domain.completion_builder import CompletionBuilder
 from send2llm.domain.message import Message, TextPart, ToolCallPart
@@ -15,6 +16,7 @@ from send2llm.infrastructure.handlers.redaction.restoring import Restoring
 from send2llm.infrastructure.handlers.redaction.vault import PLACEHOLDER, Vault
 
 REDACTOR = Redactor(DETECTORS, (), answers=False)
+PLACES = FieldPaths((), usual_path)
 
 PERSONAL = st.sampled_from(
     [
@@ -66,19 +68,19 @@ def test_a_text_comes_back_as_it_was(text):
 @given(CONVERSATIONS)
 def test_the_same_history_comes_out_the_same_however_it_goes_on(told):
     messages = messages_of(told)
-    whole = REDACTOR.redacted(messages, Vault())
+    whole = REDACTOR.redacted(messages, Vault(), PLACES)
     for length in range(len(messages)):
-        assert list(REDACTOR.redacted(messages[:length], Vault())) == list(whole[:length])
+        assert list(REDACTOR.redacted(messages[:length], Vault(), PLACES)) == list(whole[:length])
 
 
 @given(APART, st.data())
 def test_an_answer_that_was_given_back_is_recognised(text, data):
     vault = Vault()
-    masked = REDACTOR.redacted(messages_of([("user", text)]), vault)
+    masked = REDACTOR.redacted(messages_of([("user", text)]), vault, PLACES)
     words = [*PLACEHOLDER.findall(masked[0].text), " ", ".", "so ", "\n"]
     stored = Message("assistant", (TextPart("".join(data.draw(st.lists(st.sampled_from(words), max_size=8)))),))
     given_back = Message("assistant", (TextPart(vault.restored(stored.text)),))
-    again = REDACTOR.redacted([*messages_of([("user", text)]), given_back], Vault())
+    again = REDACTOR.redacted([*messages_of([("user", text)]), given_back], Vault(), PLACES)
     assert list(again) == [*masked, stored]
 
 

@@ -9,9 +9,9 @@ HI = Message("user", (TextPart("Hi"),))
 PNG = "data:image/png;base64,iVBORw0KGgo="  # 8 bytes
 
 REFUSED = {
-    "a role": ({"roles": ["user"]}, [HI, Message("system", (TextPart("x"),))], "messages.1.role"),
+    "a role": ({"roles": ["user"]}, [HI, Message("system", (TextPart("x"),))], "messages.1"),
     "messages": ({"max_messages": 1}, [HI, HI], "messages"),
-    "parts": ({"max_parts": 1}, [HI, Message("user", (TextPart("a"), TextPart("b")))], "messages.1.content"),
+    "parts": ({"max_parts": 1}, [HI, Message("user", (TextPart("a"), TextPart("b")))], "messages.1"),
     "a text": ({"max_text_bytes": 3}, [Message("user", (TextPart("ok"), TextPart("zwölf")))], "messages.0.content.1"),
     "arguments": (
         {"max_text_bytes": 3},
@@ -30,8 +30,9 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 async def test_what_is_too_much_is_refused_with_its_field(case):
     options, messages, param = REFUSED[case]
+    asked = command(*messages)
     with pytest.raises(InvalidRequest) as refused:
-        await Validate(options).on_request(command(*messages), exchange())
+        await Validate(options).on_request(asked, exchange(asked=asked))
     assert refused.value.param == param
     assert str(refused.value).startswith(param)
 

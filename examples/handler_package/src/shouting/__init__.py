@@ -35,7 +35,8 @@ class Shout(Handler):
         """Look at what is asked, before anything of it is stored."""
         for place, message in enumerate(command.messages):
             if any(word in message.text for word in self._forbidden):
-                raise InvalidRequest("That word is not said here.", param=f"messages.{place}.content")
+                where = exchange.field_paths.of(command.messages, place)
+                raise InvalidRequest("That word is not said here.", param=where)
         return command
 
     def on_answer(self, exchange: Exchange) -> MakeRewriter:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
+from send2llm.application.field_paths import PathOf, usual_path
 from send2llm.domain.completion import Completion, Delta, Parameters
 from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.message import Message
@@ -20,7 +21,8 @@ class CallerRequest:
     """A request in words of the domain.
 
     ``after``: it goes on from an earlier answer instead of telling what was said. ``options`` is what the format
-    itself wants to remember of the request for writing the answer.
+    itself wants to remember of the request for writing the answer. ``path_of`` tells where in the body a message
+    stands, for errors.
     """
 
     model: str
@@ -29,6 +31,7 @@ class CallerRequest:
     stream: bool = False
     after: EarlierAnswer | None = None
     options: Any = None
+    path_of: PathOf = usual_path
 
 
 @dataclass(frozen=True, slots=True)

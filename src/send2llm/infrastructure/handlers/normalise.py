@@ -58,7 +58,8 @@ class Normalise(Handler):
         drop = self._options.drop_empty and command.parameters.embedding is None
         messages = [message for told in command.messages if (message := self._normal(told, drop)) is not None]
         if not messages:
-            raise InvalidRequest("messages: all of them are empty.", param="messages")
+            where = command.path_of(None, None)
+            raise InvalidRequest(f"{where}: all of them are empty.", param=where)
         if len(messages) == len(command.messages) and all(map(_same, messages, command.messages)):
             return command
         return replace(command, messages=messages)

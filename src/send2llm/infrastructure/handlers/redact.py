@@ -12,6 +12,7 @@ from send2llm.domain.message import transcript_digest
 from send2llm.handlers import (
     ConfigurationError,
     Exchange,
+    FieldPaths,
     Handler,
     HandlerOptions,
     MakeRewriter,
@@ -72,9 +73,9 @@ class Redact(Handler):
         """The request with placeholders; raises ``SensitiveData``."""
         said = await exchange.said(command)
         if sum(len(message.text) for message in command.messages) > LONG:
-            messages, vault = await asyncio.to_thread(self._redacted, command, said)
+            messages, vault = await asyncio.to_thread(self._redacted, command, said, exchange.field_paths)
         else:
-            messages, vault = self._redacted(command, said)
+            messages, vault = self._redacted(command, said, exchange.field_paths)
         extras = self._redactor.fields(command.parameters.extras, PREDICTED, vault)
         if len(vault):
             exchange.notes[self] = vault
@@ -89,7 +90,9 @@ class Redact(Handler):
         vault: Vault | None = exchange.notes.get(self)
         return None if vault is None else lambda kind: Restoring(vault, kind)
 
-    def _redacted(self, command: SendMessage, said: Sequence[Message]) -> tuple[Sequence[Message], Vault]:
+    def _redacted(
+        self, command: SendMessage, said: Sequence[Message], places: FieldPaths
+    ) -> tuple[Sequence[Message], Vault]:
         """A placeholder that is in a conversation already stands for something else than what is new to it.
 
         But when the caller tells again what was said, the same must come out as then.
@@ -104,11 +107,11 @@ class Redact(Handler):
                 attempts.append((said[-len(told) :], len(said) - len(told)))
             for wanted, before in attempts:
                 vault = Vault(placeholders_in(said[:before]))
-                messages = self._redactor.redacted(told, vault)
+                messages = self._redactor.redacted(told, vault, places)
                 if _digest(messages[: len(wanted)]) == _digest(wanted):
                     return messages, vault
         vault = Vault(taken)
-        return self._redactor.redacted(command.messages, vault), vault
+        return self._redactor.redacted(command.messages, vault, places), vault
 
 
 def _digest(messages: Sequence[Message]) -> bytes:

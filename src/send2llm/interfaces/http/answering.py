@@ -103,6 +103,7 @@ def _command(request: CallerRequest, headers: Mapping[bytes, bytes]) -> SendMess
         idempotency_key=None if key is None else read_idempotency_key(key),
         labels=NO_EXTRAS if labels is None else read_labels(labels),
         after=request.after,
+        path_of=request.path_of,
     )
 
 

@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/api/messages/create
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import orjson
 
@@ -11,6 +12,7 @@ from send2llm.domain.completion import Completion
 from send2llm.infrastructure.formats.anthropic.errors import write_error
 from send2llm.infrastructure.formats.anthropic.names import BETA_FIELD, FORMAT, VERSION_FIELD
 from send2llm.infrastructure.formats.anthropic.operation import OPERATION
+from send2llm.infrastructure.formats.anthropic.paths import path_in
 from send2llm.infrastructure.formats.anthropic.replies import write_reply
 from send2llm.infrastructure.formats.anthropic.requests import read_request
 from send2llm.infrastructure.formats.anthropic.writing_events import EventWriter
@@ -30,7 +32,8 @@ class AnthropicFormat:
     def read(self, body: Body, headers: Mapping[bytes, bytes]) -> CallerRequest:
         """Read a parsed body; the headers that belong to the format are kept for providers that speak it."""
         request = read_request(body, carried_headers(headers))
-        return CallerRequest(request.model, request.messages, request.parameters, request.stream)
+        place = partial(path_in, body)
+        return CallerRequest(request.model, request.messages, request.parameters, request.stream, path_of=place)
 
     def write(self, completion: Completion, facts: AnswerFacts, request: CallerRequest) -> bytes:  # noqa: ARG002 - other formats need it
         """A whole answer."""

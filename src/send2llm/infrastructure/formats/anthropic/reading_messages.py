@@ -60,13 +60,14 @@ def read_messages(bodies: object) -> list[Message]:
     messages: list[Message] = []
     for index, body in enumerate(bodies):
         try:
-            messages += _read_message(an_object(body))
+            messages += read_message(an_object(body))
         except WrongFieldError as error:
             raise error.within("messages", index) from None
     return messages
 
 
-def _read_message(body: Body) -> Sequence[Message]:
+def read_message(body: Body) -> Sequence[Message]:
+    """One turn: several messages for a user's with results of tools; raises ``WrongFieldError``."""
     role = body.get("role")
     if role is None:
         raise missing("user or assistant", "role")

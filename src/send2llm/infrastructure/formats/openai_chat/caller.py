@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -13,6 +14,7 @@ from send2llm.infrastructure.formats.caller_format import AnswerFacts, CallerReq
 from send2llm.infrastructure.formats.fields import Body
 from send2llm.infrastructure.formats.openai_chat.chunks import DONE, is_only_usage, is_silent, write_chunk
 from send2llm.infrastructure.formats.openai_chat.operation import OPERATION
+from send2llm.infrastructure.formats.openai_chat.paths import path_in
 from send2llm.infrastructure.formats.openai_chat.reading_messages import FORMAT
 from send2llm.infrastructure.formats.openai_chat.replies import write_reply
 from send2llm.infrastructure.formats.openai_chat.requests import read_request
@@ -43,6 +45,7 @@ class OpenAIChatFormat:
             request.parameters,
             request.stream,
             options=ChatOptions(request.include_usage),
+            path_of=partial(path_in, body),
         )
 
     def write(self, completion: Completion, facts: AnswerFacts, request: CallerRequest) -> bytes:  # noqa: ARG002 - as above

@@ -41,7 +41,13 @@ class OpenAIEmbeddingsFormat:
                 "Embeddings belong to no conversation that goes on: leave x-send2llm-conversation-id out."
             )
         request = read_request(body)
-        return CallerRequest(request.model, (request.message,), request.parameters, options=request.encoding)
+        return CallerRequest(
+            request.model,
+            (request.message,),
+            request.parameters,
+            options=request.encoding,
+            path_of=lambda _, part: "input" if part is None or isinstance(body["input"], str) else f"input.{part}",
+        )
 
     def write(self, completion: Completion, facts: AnswerFacts, request: CallerRequest) -> bytes:
         """A whole answer."""

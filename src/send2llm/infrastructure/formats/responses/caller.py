@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/responses/create
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import orjson
 
@@ -16,6 +17,7 @@ from send2llm.infrastructure.formats.openai_errors import write_error
 from send2llm.infrastructure.formats.responses.names import FORMAT
 from send2llm.infrastructure.formats.responses.operation import OPERATION
 from send2llm.infrastructure.formats.responses.output import Output
+from send2llm.infrastructure.formats.responses.paths import path_in
 from send2llm.infrastructure.formats.responses.requests import PREVIOUS, read_request
 from send2llm.infrastructure.formats.responses.response import ResponseFrame, failure, own, status_of, write_reply
 
@@ -34,7 +36,14 @@ class ResponsesFormat:
     def read(self, body: Body, headers: Mapping[bytes, bytes]) -> CallerRequest:  # noqa: ARG002 - other formats do
         """Read a parsed body."""
         request = read_request(body)
-        return CallerRequest(request.model, request.messages, request.parameters, request.stream, after=request.after)
+        return CallerRequest(
+            request.model,
+            request.messages,
+            request.parameters,
+            request.stream,
+            after=request.after,
+            path_of=partial(path_in, body),
+        )
 
     def write(self, completion: Completion, facts: AnswerFacts, request: CallerRequest) -> bytes:
         """A whole answer."""

@@ -74,7 +74,7 @@ def read_input(value: object) -> list[Message]:
     messages: list[Message] = []
     for place, item in enumerate(value):
         try:
-            message = _message(an_object(item))
+            message = read_item(an_object(item))
         except WrongFieldError as error:
             raise error.within("input", place) from None
         if message.role == "assistant" and messages and messages[-1].role == "assistant":
@@ -107,7 +107,8 @@ def read_output_item(item: object) -> tuple[ContentPart, ...]:
     return _said(an_object(item))
 
 
-def _message(item: Body) -> Message:
+def read_item(item: Body) -> Message:
+    """One item by itself; raises ``WrongFieldError``."""
     kind = item.get("type")
     if kind in (None, "message"):
         role = item.get("role")

@@ -3,10 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from send2llm.handlers import (
     ContentPart,
+    FieldPaths,
     ForeignPart,
     JsonObject,
     Message,
@@ -34,48 +36,50 @@ class Redactor:
         self._refused = frozenset(refused)
         self._answers = answers
 
-    def redacted(self, messages: Sequence[Message], vault: Vault) -> Sequence[Message]:
+    def redacted(self, messages: Sequence[Message], vault: Vault, places: FieldPaths) -> Sequence[Message]:
         """The messages with placeholders; raises ``SensitiveData``."""
-        return [self._message(message, vault, f"messages.{place}") for place, message in enumerate(messages)]
+        return [
+            self._message(message, vault, partial(places.of, messages, place)) for place, message in enumerate(messages)
+        ]
 
     def fields(self, extras: JsonObject, name: str, vault: Vault) -> JsonObject:
         """Fields of a request with placeholders in the texts of one of them; raises ``SensitiveData``."""
         if name not in extras:
             return extras
-        return {**extras, name: with_texts(extras[name], lambda text, **_: self.text(text, vault, name))}
+        return {**extras, name: with_texts(extras[name], lambda text, **_: self.text(text, vault, lambda: name))}
 
-    def text(self, text: str, vault: Vault, param: str) -> str:
-        """A text with placeholders; raises ``SensitiveData``."""
+    def text(self, text: str, vault: Vault, where: Callable[[], str]) -> str:
+        """A text with placeholders; raises ``SensitiveData``, which tells ``where`` it stands."""
         vault.reserve(text)
         for _ in range(_ROUNDS):
             # A value that is known is hidden wherever it stands, also where no detector would take it for one.
-            masked = vault.hidden(self._look(text, vault, param))
+            masked = vault.hidden(self._look(text, vault, where))
             if masked == text:
                 break
             text = masked
         return text
 
-    def _message(self, message: Message, vault: Vault, param: str) -> Message:
+    def _message(self, message: Message, vault: Vault, where: Callable[[int], str]) -> Message:
         new = message.role != "assistant" or self._answers
         parts = tuple(
-            self._part(part, vault, f"{param}.content.{place}", new=new) for place, part in enumerate(message.parts)
+            self._part(part, vault, partial(where, place), new=new) for place, part in enumerate(message.parts)
         )
         return message if parts == message.parts else replace(message, parts=parts)
 
-    def _part(self, part: ContentPart, vault: Vault, param: str, *, new: bool) -> ContentPart:
+    def _part(self, part: ContentPart, vault: Vault, where: Callable[[], str], *, new: bool) -> ContentPart:
         def masked(text: str, *, in_json: bool = False) -> str:
             if new:
-                return self.text(vault.hidden(text, in_json=in_json) if in_json else text, vault, param)
+                return self.text(vault.hidden(text, in_json=in_json) if in_json else text, vault, where)
             # What an assistant said is stored as it said it: only what was taken out of it is put back.
             known = vault.hidden(text, in_json=in_json)
             if len(vault) > FEW:
-                known = self._look(known, vault, param, only_known=True)
+                known = self._look(known, vault, where, only_known=True)
             vault.reserve(known)
             return known
 
         return _with_text(part, masked)
 
-    def _look(self, text: str, vault: Vault, param: str, *, only_known: bool = False) -> str:
+    def _look(self, text: str, vault: Vault, where: Callable[[], str], *, only_known: bool = False) -> str:
         taken = _Taken(match.span() for match in (PLACEHOLDER.finditer(text) if "[" in text else ()))
         found: list[tuple[int, int, str]] = []
         for kind, find in self._detectors.items():
@@ -84,7 +88,7 @@ class Redactor:
                     continue
                 if taken.take(begin, end):
                     if kind in self._refused:
-                        raise SensitiveData(kind, param)
+                        raise SensitiveData(kind, where())
                     found.append((begin, end, kind))
         pieces, last = [], 0
         for begin, end, kind in sorted(found):
