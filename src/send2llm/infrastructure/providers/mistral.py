@@ -17,6 +17,7 @@ from send2llm.infrastructure.formats.mistral.replies import FAILED
 from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, WireRequest
+from send2llm.infrastructure.providers.open_answers import OpenAnswers
 from send2llm.infrastructure.providers.openai_chat import END_MARK, bearer
 from send2llm.infrastructure.providers.sse import EventSplitter
 
@@ -84,14 +85,13 @@ class MistralReader:
 
     def __init__(self) -> None:
         self._chunks = mistral.MistralChunks()
-        self._open: set[int] = set()
-        self._finished: set[int] = set()
+        self._answers = OpenAnswers()
         self.done = False
 
     @property
     def is_whole(self) -> bool:
         """Whether every answer that began has a finish reason, and there is one."""
-        return bool(self._finished) and not self._open
+        return self._answers.all_finished
 
     def read(self, event: Event) -> Sequence[Delta]:
         """The deltas of one event."""
@@ -99,12 +99,7 @@ class MistralReader:
             self.done = True
             return ()
         deltas = self._chunks.read(_parsed(event.data))
-        for delta in deltas:
-            if delta.finish_reason is not None:
-                self._finished.add(delta.index)
-            elif delta.usage is None:
-                self._open.add(delta.index)
-        self._open -= self._finished
+        self._answers.follow(deltas)
         return deltas
 
 

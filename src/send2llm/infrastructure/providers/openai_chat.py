@@ -12,6 +12,7 @@ from send2llm.infrastructure.formats import openai_chat
 from send2llm.infrastructure.providers.capabilities import ALL
 from send2llm.infrastructure.providers.configuration import ProviderConfig
 from send2llm.infrastructure.providers.dialect import Endpoint, Event, ReportedError, StreamReader, WireRequest
+from send2llm.infrastructure.providers.open_answers import OpenAnswers
 from send2llm.infrastructure.providers.sse import EventSplitter
 
 END_MARK = b"[DONE]"
@@ -100,14 +101,13 @@ class ChunkReader:
     """Reads chunks up to ``[DONE]``; a stream without it is whole if every answer in it has a finish reason."""
 
     def __init__(self) -> None:
-        self._open: set[int] = set()
-        self._finished: set[int] = set()
+        self._answers = OpenAnswers()
         self.done = False
 
     @property
     def is_whole(self) -> bool:
         """Whether every answer that began has a finish reason, and there is one."""
-        return bool(self._finished) and not self._open
+        return self._answers.all_finished
 
     def read(self, event: Event) -> Sequence[Delta]:
         """The deltas of one chunk."""
@@ -118,12 +118,7 @@ class ChunkReader:
         if chunk.get("error"):
             raise ReportedError(chunk["error"])
         deltas = openai_chat.read_chunk(chunk, event.data, event.raw)
-        for delta in deltas:
-            if delta.finish_reason is not None:
-                self._finished.add(delta.index)
-                self._open.discard(delta.index)
-            elif delta.index not in self._finished and delta.usage is None:
-                self._open.add(delta.index)
+        self._answers.follow(deltas)
         return deltas
 
 

@@ -1,8 +1,6 @@
 """``send2llm costs``: what calls cost."""
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, Url
@@ -11,6 +9,7 @@ from send2llm.interfaces.cli.report_options import (
     OPTIONS,
     Actor,
     At,
+    By,
     Model,
     Provider,
     Since,
@@ -24,13 +23,6 @@ from send2llm.interfaces.cli.report_options import (
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 NUMBERS = ("calls", "attempts", "input", "output", "cost", "assumed")
-
-By = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="provider, model, tenant, actor, day or hour; several, one after the other. [default: provider, model]"
-    ),
-]
 
 
 def costs(

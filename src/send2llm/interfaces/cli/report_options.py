@@ -8,6 +8,12 @@ import typer
 from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.output import count, local_time, note
 
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="provider, model, tenant, actor, day or hour; several, one after the other. [default: provider, model]"
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Only what was begun at this time or later: 2026-11-23, or 2026-11-23T12:00."),

@@ -1,7 +1,6 @@
 """``/api/costs``: what calls cost, by whatever one wants to know it."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
@@ -37,8 +36,4 @@ async def report(
     moment = await moment_of(service, at)
     costs = service.costs if moment is None else service.reports_as_of.costs(moment)
     lines = await costs.costs(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
-    data: list[dict[str, Any]] = []
-    for line in lines:
-        sums = asdict(line)
-        data.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
-    return views.json_response({"data": data, **shown_moment(moment)})
+    return views.json_response({"data": views.report_lines(by, lines), **shown_moment(moment)})

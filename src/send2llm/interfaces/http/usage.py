@@ -1,7 +1,6 @@
 """``/api/usage``: how much was asked, by whom, and how models answered."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
@@ -42,8 +41,4 @@ async def report(
     moment = await moment_of(service, at)
     usage = service.usage if moment is None else service.reports_as_of.usage(moment)
     lines = await usage.usage(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
-    data: list[dict[str, Any]] = []
-    for line in lines:
-        sums = asdict(line)
-        data.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
-    return views.json_response({"data": data, **shown_moment(moment)})
+    return views.json_response({"data": views.report_lines(by, lines), **shown_moment(moment)})

@@ -1,6 +1,6 @@
 """How Send2LLM's own API shows things: JSON objects for FastAPI to encode."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -9,13 +9,24 @@ import orjson
 from fastapi import Response
 
 from send2llm.application.context import RecordedEvent
+from send2llm.application.costs import CostLine
 from send2llm.application.open_call import Reply
 from send2llm.application.projections import ProjectionStatus
 from send2llm.application.queries import ConversationSummary
+from send2llm.application.usage import UsageLine
 from send2llm.domain.completion import Usage
 from send2llm.domain.conversation import Conversation
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http.reply_headers import usd
+
+
+def report_lines(by: Sequence[str], lines: Iterable[CostLine | UsageLine]) -> list[dict[str, Any]]:
+    """The lines of a report, with the values that each stands for under the names that were asked ``by``."""
+    shown: list[dict[str, Any]] = []
+    for line in lines:
+        sums = asdict(line)
+        shown.append({**dict(zip(by, sums.pop("group"), strict=True)), **sums})
+    return shown
 
 
 def conversation_state(conversation: Conversation) -> dict[str, Any]:
