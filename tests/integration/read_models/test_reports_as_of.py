@@ -135,12 +135,13 @@ async def test_every_position_reads_as_it_did_when_it_was_the_last(
         await asyncio.to_thread(RecordedCalls(writer, written).live)
     positions = sorted(recorded)
     assert len(positions) > 60
-    for position in [*Random(7).sample(positions, 15), positions[0], positions[-1]]:
+    # Of the last ones some are followed by just one more event of a conversation.
+    for position in [positions[0], *Random(7).sample(positions, 8), *positions[-10:]]:
         assert await then(reports, position) == recorded[position], position
     # The same from the first event on, with no rows that are still as they were.
     with psycopg.connect(migrated.dsn) as connection:
         connection.execute("DELETE FROM projection_checkpoints")
-    for position in Random(8).sample(positions, 8):
+    for position in Random(8).sample(positions, 6):
         assert await then(reports, position) == recorded[position], position
 
 
