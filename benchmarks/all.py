@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "ledger": ("ledger.py",),
     "replay": ("replay.py", "5000"),
     "usage": ("usage.py",),
+    "as-of": ("as_of.py", "5000"),
     "feed": ("feed.py",),
 }
 LONGEST = 120.0

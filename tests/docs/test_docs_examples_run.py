@@ -42,6 +42,7 @@ def _run(command: list[str], service: RunningService, home: Path) -> str:
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.note], ids=str)
 def test_python_runs(block: Block, service: RunningService, tmp_path: Path) -> None:
+    _ask(service, "something that happened")
     _run([sys.executable, "-W", "error", "-c", block.text.replace(ADDRESS, service.address)], service, tmp_path)
 
 

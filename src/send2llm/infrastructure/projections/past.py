@@ -7,51 +7,24 @@ the transaction may change nothing else, and it is always rolled back.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeVar
 
 import psycopg
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from send2llm.application.context import RecordedEvent
-from send2llm.application.projections import Projection, reads_texts
-from send2llm.domain.errors import ConfigurationError, StoreUnavailable
+from send2llm.application.projections import Projection
+from send2llm.domain.errors import StoreUnavailable
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
-from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint
 from send2llm.infrastructure.projections.failures import is_passing, reason_of
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
-from send2llm.infrastructure.projections.untouched import (
-    ConversationColumns,
-    create_views_with_untouched,
-    find_touched,
-    live_build,
-    positions_of_touched,
-)
-from send2llm.infrastructure.projections.views import create_temporary_views
+from send2llm.infrastructure.projections.past_fold import ALL, PastFold
+from send2llm.infrastructure.projections.untouched import ConversationColumns
 
 T = TypeVar("T")
 Question = Callable[[Connection], T]
-
-ALL: ConversationColumns = MappingProxyType({})
-"""All tables, under all names."""
-
-PAGE = 5_000
-_FIRST_LOOK = 20_000
-"""Events after which the planner is told how large the tables are; then whenever they may have doubled."""
-
-_SESSION = text(
-    "SELECT set_config('temp_buffers', '64MB', false), "
-    "set_config('search_path', 'pg_temp, ' || current_setting('search_path'), false)"
-)
-_NOTHING_ELSE = text("SET TRANSACTION READ ONLY")
-
-
-class _Abandoned(Exception):
-    """Nobody waits for the answer any more."""
 
 
 class ProjectionsAsOf:
@@ -83,7 +56,7 @@ class ProjectionsAsOf:
         """
         async with self._turn:
             left = threading.Event()
-            fold = _Fold(self._pages, projection, position, by_conversation, left)
+            fold = PastFold(self._pages, projection, position, by_conversation, left)
             answering = asyncio.ensure_future(asyncio.to_thread(self._answer, fold, question))
             try:
                 return await asyncio.shield(answering)
@@ -93,13 +66,18 @@ class ProjectionsAsOf:
                     await answering
                 raise
 
-    def _answer(self, fold: "_Fold", question: Question[T]) -> T:
+    def _answer(self, fold: PastFold, question: Question[T]) -> T:
         try:
             with self._engine.connect() as connection:  # which rolls back
-                fold.make(connection)
+                try:
+                    fold.make(connection)
+                except (DBAPIError, psycopg.Error) as error:
+                    if isinstance(_cause(error), psycopg.errors.UndefinedTable):
+                        raise StoreUnavailable(
+                            "There are no tables yet to read events from; run `send2llm migrate`."
+                        ) from None
+                    raise
                 return question(connection)
-        except psycopg.errors.UndefinedTable:
-            raise StoreUnavailable("There are no tables yet to read events from; run `send2llm migrate`.") from None
         except (DBAPIError, psycopg.Error) as error:
             if not is_passing(error):
                 raise
@@ -108,87 +86,5 @@ class ProjectionsAsOf:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Fold:
-    """One projection up to one position; ``left`` is set when nobody waits for it any more."""
-
-    pages: LogPages
-    projection: Projection
-    position: int
-    by_conversation: ConversationColumns
-    left: threading.Event
-
-    def make(self, connection: Connection) -> None:
-        """Make the tables in the session of ``connection``."""
-        topics, texts = sorted(self.projection.topics), reads_texts(self.projection)
-        key = BuildKey(self.projection.name, self.projection.version)
-        connection.execute(_SESSION)
-        skipped = Checkpoint(key).skipped(connection)
-        live = live_build(connection, self.projection) if self.by_conversation else None
-        _make_tables(connection, self.projection)
-        if live is None:
-            create_temporary_views(connection, self.projection)
-            events = self._all(connection, topics, texts, skipped)
-        else:
-            find_touched(connection, topics, after=min(self.position, live.position))
-            create_views_with_untouched(connection, self.projection, live, self.by_conversation)
-            events = self._of_touched(connection, topics, texts, skipped)
-        connection.execute(_NOTHING_ELSE)
-        self._take_in(connection, events)
-
-    def _all(
-        self, connection: Connection, topics: Sequence[str], texts: bool, skipped: frozenset[int]
-    ) -> Iterator[Sequence[RecordedEvent]]:
-        reached, more = 0, True
-        while more:
-            page = self.pages.read(
-                connection,
-                reached,
-                PAGE,
-                topics,
-                texts=texts,
-                up_to=self.position,
-                skipped=skipped,
-                only_wanted=True,
-            )
-            yield page.events
-            reached, more = page.last, page.count == PAGE
-
-    def _of_touched(
-        self, connection: Connection, topics: Sequence[str], texts: bool, skipped: frozenset[int]
-    ) -> Iterator[Sequence[RecordedEvent]]:
-        found = positions_of_touched(connection, topics, self.position)
-        positions = [position for position in found if position not in skipped]
-        for start in range(0, len(positions), PAGE):
-            yield self.pages.at(connection, positions[start : start + PAGE], topics, texts=texts)
-
-    def _take_in(self, connection: Connection, pages: Iterator[Sequence[RecordedEvent]]) -> None:
-        count, look_at = 0, _FIRST_LOOK
-        for events in pages:
-            if self.left.is_set():
-                raise _Abandoned
-            if events:
-                self.projection.fold(events, connection)
-            count += len(events)
-            if count >= look_at:
-                _tell_the_planner(connection, self.projection)
-                look_at *= 2
-
-
-def _make_tables(connection: Connection, projection: Projection) -> None:
-    """Empty ones, which come before all of the same names."""
-    try:
-        projection.tables.create_all(connection, checkfirst=False)
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
-            raise ConfigurationError(
-                "To see the past, the database's role must be allowed to make temporary tables: "
-                "GRANT TEMPORARY ON DATABASE ... TO ..."
-            ) from None
-        raise
-
-
-def _tell_the_planner(connection: Connection, projection: Projection) -> None:
-    """Nobody analyses temporary tables by himself, and an empty one is best read whole, which a large one is not."""
-    for table in projection.tables.sorted_tables:
-        connection.execute(text(f"ANALYZE {connection.dialect.identifier_preparer.format_table(table)}"))
+def _cause(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

@@ -9,7 +9,8 @@ from send2llm.application.moments import Moment
 from send2llm.application.projections import Projection
 from send2llm.application.queries import HistoryQueries
 from send2llm.application.usage import UsageQueries
-from send2llm.infrastructure.projections.past import ALL, ProjectionsAsOf
+from send2llm.infrastructure.projections.past import ProjectionsAsOf
+from send2llm.infrastructure.projections.past_fold import ALL
 from send2llm.infrastructure.projections.untouched import ConversationColumns
 from send2llm.infrastructure.read_models import cost_ledger_tables, history_tables
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection

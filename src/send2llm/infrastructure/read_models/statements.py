@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.pooled_reads import read
-from send2llm.infrastructure.projections.past import ALL, ProjectionsAsOf
+from send2llm.infrastructure.projections.past import ProjectionsAsOf
+from send2llm.infrastructure.projections.past_fold import ALL
 from send2llm.infrastructure.projections.untouched import ConversationColumns
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call] # SQLAlchemy has no annotation there

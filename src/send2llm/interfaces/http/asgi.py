@@ -5,18 +5,19 @@ ASGI themselves.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
-from send2llm.application.patience import Caller
+from send2llm.application.patience import Caller, CallerLeft
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.formats.depth import DEEPEST, is_too_deep
 from send2llm.interfaces.http.errors import BodyTooLarge
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -109,6 +110,24 @@ async def send_pieces(send: Send, headers: Headers, pieces: AsyncGenerator[bytes
     await send({"type": "http.response.body", "body": b""})
 
 
+async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of long ``work``, which is cancelled when the caller closes its connection: raises ``CallerLeft``."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise CallerLeft
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class Watch:
     """While it is open, a caller that closes its connection makes ``caller`` leave."""
 
@@ -129,6 +148,5 @@ class Watch:
         del self._task
 
     async def _look(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await _disconnected(self._receive)
         self._caller.leave()

@@ -14,7 +14,7 @@ from send2llm.bootstrap import Service
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.answering import read_idempotency_key
-from send2llm.interfaces.http.asgi import Watch
+from send2llm.interfaces.http.asgi import Watch, unless_left
 from send2llm.interfaces.http.bodies import (
     CloseConversation,
     EraseConversation,
@@ -92,6 +92,7 @@ async def send(
     "", summary="List conversations, the latest first", response_model=None, responses=ends(answers.Conversations)
 )
 async def list_conversations(
+    request: Request,
     service: TheService,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
     cursor: str | None = None,
@@ -118,7 +119,7 @@ async def list_conversations(
     )
     moment = await moment_of(service, at)
     history = service.history if moment is None else service.reports_as_of.history(moment)
-    page = await history.conversations(matching, limit=limit, cursor=cursor)
+    page = await unless_left(request.receive, history.conversations(matching, limit=limit, cursor=cursor))
     data = [views.conversation_summary(summary) for summary in page.conversations]
     return views.json_response({"data": data, "next_cursor": page.next_cursor, **shown_moment(moment)})
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from send2llm.application.costs import CostFilter, Group
 from send2llm.interfaces.http import answers, views
+from send2llm.interfaces.http.asgi import unless_left
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.moments import At, Rfc3339, moment_of, shown_moment
@@ -18,6 +19,7 @@ Groups = Annotated[list[Group], Query(max_length=6, description="One after the o
 
 @router.get("", summary="What calls cost", response_model=None, responses=ends(answers.Costs))
 async def report(
+    request: Request,
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
     begin: Annotated[Rfc3339 | None, Query(description="Only attempts begun at this time or later.")] = None,
@@ -35,5 +37,6 @@ async def report(
     """
     moment = await moment_of(service, at)
     costs = service.costs if moment is None else service.reports_as_of.costs(moment)
-    lines = await costs.costs(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
+    matching = CostFilter(begin, end, provider, model, tenant, actor)
+    lines = await unless_left(request.receive, costs.costs(by, matching, time_zone))
     return views.json_response({"data": views.report_lines(by, lines), **shown_moment(moment)})

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from send2llm.application.costs import CostFilter
 from send2llm.application.usage import UsageGroup
 from send2llm.interfaces.http import answers, views
+from send2llm.interfaces.http.asgi import unless_left
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.moments import At, Rfc3339, moment_of, shown_moment
@@ -23,6 +24,7 @@ End = Annotated[Rfc3339 | None, Query(description="Only what was begun before th
     "", summary="Calls, tokens, failures and durations", response_model=None, responses=ends(answers.UsageReport)
 )
 async def report(
+    request: Request,
     service: TheService,
     by: Groups = ["provider", "model"],  # noqa: B006 - FastAPI copies defaults
     begin: Begin = None,
@@ -40,5 +42,6 @@ async def report(
     """
     moment = await moment_of(service, at)
     usage = service.usage if moment is None else service.reports_as_of.usage(moment)
-    lines = await usage.usage(by, CostFilter(begin, end, provider, model, tenant, actor), time_zone)
+    matching = CostFilter(begin, end, provider, model, tenant, actor)
+    lines = await unless_left(request.receive, usage.usage(by, matching, time_zone))
     return views.json_response({"data": views.report_lines(by, lines), **shown_moment(moment)})
