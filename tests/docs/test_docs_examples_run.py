@@ -77,7 +77,7 @@ def test_the_projection_example_counts_every_answer(service: RunningService, tmp
     )
     try:
         with psycopg.connect(service.database.dsn, autocommit=True) as connection:
-            eventually(lambda: _counted(connection) == _answers(connection) > 0)
+            eventually(lambda: _counted(connection) == _answers(connection) > 0, 60)
     finally:
         process.send_signal(2)
         _, errors = process.communicate(timeout=30)
