@@ -165,6 +165,28 @@ async def test_the_next_version_is_built_beside_and_swapped_in(
         assert onlooker.value(COUNT) == 30
 
 
+async def test_a_rebuild_that_a_newer_version_has_overtaken_does_not_take_its_place(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say(*["a"] * 30)
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    await builds.pause("tally", BuildName(1, 2))
+    with project(Tally(), TallyTwo()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "building", "2.1": "live"}))
+        await builds.resume("tally", BuildName(1, 2))
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
+        assert onlooker.value("SELECT max(length) FROM tally_seen") == 1
+
+        await builds.rollback("tally")
+        assert onlooker.value(COUNT) == 30
+
+
 async def test_an_old_version_that_was_dropped_does_not_come_back(
     project: Project,
     say: Callable[..., None],

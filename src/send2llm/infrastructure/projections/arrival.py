@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection, reads_texts
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.projections.builds import remove_tables, swap, take_turn
+from send2llm.infrastructure.projections.builds import remove_tables, retire, swap, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.log_pages import LogPages
@@ -42,11 +42,16 @@ class Arrival:
                 if live is not None and live.position > position:
                     self._fold_up_to(connection, position, live.position)
                     self._checkpoint.advance(connection, position, live.position, 0.0)
-                swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
+                overtaken = live is not None and live.version > self._key.version
+                if overtaken:  # a newer version has become what is read meanwhile
+                    retire(connection, self._key)
+                else:
+                    swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
         except (ProjectionConflict, OperationalError) as error:
             log.info("projection.swap_waits", projection=self._key.name, reason=type(error).__name__)
             return position
-        log.info("projection.swapped", projection=self._key.name, version=self._key.version, build=self._key.build)
+        done = "projection.overtaken" if overtaken else "projection.swapped"
+        log.info(done, projection=self._key.name, version=self._key.version, build=self._key.build)
         return max(position, live.position if live is not None else 0)
 
     def _compare(self, connection: Connection, position: int) -> bool:

@@ -155,8 +155,13 @@ def _insert(connection: Connection, key: BuildKey, role: BuildRole, tables: Sequ
     )
 
 
+def retire(connection: Connection, key: BuildKey) -> None:
+    """Let a build be one that is kept up to date, and is not read unless somebody goes back to it."""
+    connection.execute(checkpoints.update().where(is_build(key)).values(role="retired", updated_at=func.now()))
+
+
 def _exchange(connection: Connection, live: Build, following: Build) -> BuildName:
-    connection.execute(checkpoints.update().where(is_build(live.key)).values(role="retired", updated_at=func.now()))
+    retire(connection, live.key)
     connection.execute(checkpoints.update().where(is_build(following.key)).values(role="live"))
     create_views(connection, following, instead_of=live)
     return BuildName(following.version, following.build)
