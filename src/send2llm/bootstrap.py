@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -168,6 +169,16 @@ def refuse_lost_master_keys(database: ConnectionInfo, settings: Settings) -> Non
         refuse_unknown_master_key(connection, text_keys(settings))
 
 
+def ready_master_keys(database: ConnectionInfo, settings: Settings, file: Path | None) -> None:
+    """Make the ``file`` of master keys where none is set or there, but not in the place of one that was lost; blocks.
+
+    Raises ``ConfigurationError`` as ``refuse_lost_master_keys`` does.
+    """
+    refuse_lost_master_keys(database, settings)
+    if settings.encryption.key is None and file is not None:
+        TextKeys.of_file(file)
+
+
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
     built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
@@ -175,19 +186,28 @@ def projections(settings: Settings) -> Sequence[Projection]:
 
 
 def text_keys(settings: Settings) -> TextKeys | None:
-    """The master keys; ``None`` when texts are stored in plain. Raises ``ConfigurationError`` for what is no key."""
+    """The master keys, ``None`` when there are none; makes none. Raises ``ConfigurationError`` for what is no key."""
     given = settings.encryption
     if given.key is not None:
         return TextKeys.parse(given.key.get_secret_value(), "encryption.key")
-    if given.key_file is not None:
-        return TextKeys.of_file(given.key_file)
-    own = (settings.data_dir or default_data_dir()) / TEXT_KEYS_FILE
-    return TextKeys.of_file(own) if settings.database_url is None and own.exists() else None
+    file = given.key_file
+    if file is None and settings.database_url is None:
+        file = (settings.data_dir or default_data_dir()) / TEXT_KEYS_FILE
+    return TextKeys.of_file(file) if file is not None and file.exists() else None
 
 
 def event_codec(settings: Settings, registry: EventRegistry | None = None) -> EventCodec:
-    """What turns events into rows and back, texts included."""
-    return EventCodec(registry or EventRegistry.default(), text_keys(settings))
+    """What turns events into rows and back, texts included.
+
+    Raises ``ConfigurationError`` when the key file is gone: that is no wish to store texts in plain.
+    """
+    keys = text_keys(settings)
+    if keys is None and settings.encryption.key_file is not None:
+        raise ConfigurationError(
+            f"There is no key file {settings.encryption.key_file}. Put it back if it was lost; `send2llm serve` makes "
+            "one where nothing is encrypted yet."
+        )
+    return EventCodec(registry or EventRegistry.default(), keys)
 
 
 def build_projector(settings: Settings) -> Projector:

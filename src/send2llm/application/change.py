@@ -18,15 +18,17 @@ async def change(
     context: Context,
     command: Callable[[Conversation], object],
     holds: Sequence[AllowanceHold] = (),
+    *,
+    texts: bool = True,
 ) -> Conversation:
     """Apply ``command`` to the conversation and store what it recorded, together with ``holds``.
 
     The command may run several times, each time on a conversation of its own. Raises what it raises, and
     ``ConversationNotFound``, ``StaleConversation`` (after ``TRIES`` lost races), ``AllowanceIsClosed``,
-    ``StoreUnavailable``.
+    ``StoreUnavailable``, ``UnreadableEvent``. Without ``texts`` the command sees nothing of what was said.
     """
     for attempt in range(TRIES):
-        conversation = await conversations.load(conversation_id, fresh=attempt > 0)
+        conversation = await conversations.load(conversation_id, fresh=attempt > 0, texts=texts)
         command(conversation)
         try:
             await conversations.save(conversation, context, holds=holds)

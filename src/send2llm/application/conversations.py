@@ -50,12 +50,13 @@ class ConversationCommands:
     async def erase(self, context: Context, conversation_id: UUID, reason: str = "") -> Conversation:
         """Give up what was said in a conversation, for ever, and what was made from it: summaries of its turns.
 
-        Raises ``ConversationNotErasable`` when something was stored in plain; then nothing is changed.
+        What nobody can read any more is erased as well. Raises ``ConversationNotErasable`` when something was stored in
+        plain; then nothing is changed.
         """
-        conversation = await self._conversations.load(conversation_id, fresh=True)
+        conversation = await self._conversations.load(conversation_id, fresh=True, texts=False)
         for summary in conversation.summaries:
             with suppress(ConversationNotFound):
                 await self.erase(context, summary, reason)
         return await change(
-            self._conversations, conversation_id, context, lambda conversation: conversation.erase(reason)
+            self._conversations, conversation_id, context, lambda conversation: conversation.erase(reason), texts=False
         )

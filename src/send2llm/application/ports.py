@@ -68,11 +68,12 @@ class AllowanceHold:
 class Conversations(Protocol):
     """The conversations in the event store."""
 
-    async def load(self, conversation_id: UUID, *, fresh: bool = False) -> Conversation:
+    async def load(self, conversation_id: UUID, *, fresh: bool = False, texts: bool = True) -> Conversation:
         """A conversation of the caller's own, free to change.
 
-        Without ``fresh`` it may lag behind what other processes stored; ``save`` will tell.
-        Raises ``ConversationNotFound``, ``StoreUnavailable``.
+        Without ``fresh`` it may lag behind what other processes stored; ``save`` will tell. Without ``texts``, for who
+        adds what does not depend on them, what was said is not decrypted: that goes when nobody can.
+        Raises ``ConversationNotFound``, ``StoreUnavailable``, ``UnreadableEvent``.
         """
         ...
 
@@ -95,7 +96,8 @@ class Conversations(Protocol):
         """Store its new events, the claim of an idempotency key, and holds, all or nothing; return the last position.
 
         Raises ``StaleConversation`` when somebody else was first (with either), ``AllowanceIsClosed`` when the money
-        was taken away from this process, ``StoreUnavailable``. A hold goes behind whatever its allowance has.
+        was taken away from this process, ``StoreUnavailable``, and ``UnreadableEvent`` when what is said could not be
+        read again. A hold goes behind whatever its allowance has.
         Once begun it is finished even if the waiting task is cancelled.
         """
         ...

@@ -76,7 +76,7 @@ class RecoverUnfinishedCalls:
     async def _interrupt(self, call: OpenCompletion) -> bool:
         """Record the interruption; False when the call has ended otherwise."""
         try:
-            conversation = await self._conversations.load(call.conversation_id, fresh=True)
+            conversation = await self._conversations.load(call.conversation_id, fresh=True, texts=False)
             conversation.interrupt_completion(_interrupted(call.completion_id, conversation.attempt))
             context = Context(
                 correlation_id=self._identifiers.new(),

@@ -42,6 +42,7 @@
     ├── BudgetExceeded                a budget has not enough left for the call
     ├── StoreUnavailable              events cannot be stored or read now
     │   └── StoreOverloaded           too many appends wait already
+    ├── UnreadableEvent               a stored event makes no sense here, or its texts cannot be decrypted
     └── ProviderError                 the provider did not give an answer
         ├── AuthenticationFailed
         ├── PermissionDenied
@@ -459,6 +460,16 @@ class StoreOverloaded(StoreUnavailable):
     """More appends wait than the queue may hold; nothing of this one was stored."""
 
     code = "store_overloaded"
+
+
+class UnreadableEvent(Send2LLMError):
+    """A stored event cannot be turned into an object; the message names it and says what to do.
+
+    ``position`` is its place in the log, where that is known: who reads on behind it passes it over.
+    """
+
+    code = "unreadable_event"
+    position: int | None = None
 
 
 class ProviderError(Send2LLMError):

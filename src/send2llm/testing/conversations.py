@@ -62,9 +62,11 @@ class InMemoryConversations:
         conversation_id: UUID,
         *,
         fresh: bool = False,  # noqa: ARG002 - the port's; here everything is fresh
+        texts: bool = True,
     ) -> Conversation:
         """A conversation of the caller's own, always as fresh as can be."""
-        events = [recorded.event for recorded in self.store.stream(conversation_stream(conversation_id))]
+        stored = self.store.stream(conversation_stream(conversation_id), texts=texts)
+        events = [recorded.event for recorded in stored]
         return Conversation.fold(conversation_id, events)  # type: ignore[arg-type] # the stream's name vouches for them
 
     async def tenant_of(self, conversation_id: UUID) -> str | None:
@@ -96,8 +98,7 @@ class InMemoryConversations:
         plain = self.store.first_in_plain(stream) if conversation.erased else None
         if plain is not None:
             raise ConversationNotErasable(conversation.id, plain)
-        key, is_new = self.store.key_for(stream)
-        append = self._appends.make(conversation, context, claim, holds, key=key, key_is_new=is_new)
+        append = self._appends.make(conversation, context, claim, holds, key=self.store.key_for(stream))
         if append is None:
             return 0
         try:

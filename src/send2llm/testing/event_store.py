@@ -7,10 +7,13 @@ from eventsourcing.persistence import StoredEvent
 from send2llm.application.context import RecordedEvent
 from send2llm.domain.errors import StoreUnavailable
 from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, CLOSING_TOPIC, Append
+from send2llm.infrastructure.event_store.append_key import AppendKey
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.errors import VersionConflict
-from send2llm.infrastructure.event_store.text_keys import TextKey, TextKeys
+from send2llm.infrastructure.event_store.text_keys import LOST, TextKeys, lost_key
 from send2llm.infrastructure.event_store.topics import EventRegistry
+
+ERASED_TOPIC = "conversation.erased"
 
 
 class InMemoryEventStore:
@@ -46,21 +49,31 @@ class InMemoryEventStore:
                 self._keys[key.originator_id] = key.wrapped
         return len(self._rows)
 
-    def stream(self, stream: str) -> Sequence[RecordedEvent]:
+    def stream(self, stream: str, *, texts: bool = True) -> Sequence[RecordedEvent]:
         """The events of a stream, in their order."""
         self.must_be_available()
-        return [self._recorded(position) for position in self._streams.get(stream, ())]
+        return [self._recorded(position, texts=texts) for position in self._streams.get(stream, ())]
 
-    def key_for(self, stream: str) -> tuple[TextKey | None, bool]:
-        """The key under which texts of a stream are to be encrypted, and whether it is new."""
+    def lose_key(self, stream: str) -> None:
+        """As when the row of the key is deleted by hand: nobody has erased what was said."""
+        del self._keys[stream]
+
+    def key_for(self, stream: str) -> AppendKey | None:
+        """The key under which texts of a stream are to be encrypted."""
         if self.codec.keys is None:
-            return None, False
+            return None
         known = self._keys.get(stream)
-        return (self.codec.keys.new(stream), True) if known is None else (self.codec.keys.open(stream, known), False)
+        if known is not None:
+            return AppendKey(self.codec.keys.open(stream, known))
+        if (rows := self._rows_of(stream)) and rows[-1].topic == ERASED_TOPIC:
+            return AppendKey(self.codec.keys.new(stream))  # whatever is appended will meet the erasure
+        if any(self.codec.has_encrypted_texts(row.topic, row.state) for row in rows):
+            return AppendKey(lost_key(stream))
+        return AppendKey(self.codec.keys.new(stream), is_new=True)
 
     def first_in_plain(self, stream: str) -> int | None:
         """The version of the first event of a stream whose texts were stored without a key."""
-        rows = (self._rows[position - 1] for position in self._streams.get(stream, ()))
+        rows = self._rows_of(stream)
         plain = (row.originator_version for row in rows if self.codec.has_plain_texts(row.topic, row.state))
         return next(plain, None)
 
@@ -86,7 +99,15 @@ class InMemoryEventStore:
         self._rows.append(StoredEvent(row.originator_id, version, row.topic, row.state))
         positions.append(len(self._rows))
 
-    def _recorded(self, position: int) -> RecordedEvent:
+    def _recorded(self, position: int, *, texts: bool = True) -> RecordedEvent:
         row = self._rows[position - 1]
         stream = str(row.originator_id)
-        return self.codec.decode(position, stream, row.originator_version, row.topic, row.state, self._keys.get(stream))
+        key = self._stored_key(stream) if texts else None
+        return self.codec.decode(position, stream, row.originator_version, row.topic, row.state, key)
+
+    def _stored_key(self, stream: str) -> bytes | None:
+        erased = self._rows_of(stream)[-1].topic == ERASED_TOPIC
+        return self._keys.get(stream, None if erased else LOST)
+
+    def _rows_of(self, stream: str) -> Sequence[StoredEvent]:
+        return [self._rows[position - 1] for position in self._streams.get(stream, ())]

@@ -1,13 +1,14 @@
 """What every store of conversations does, in memory as in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
@@ -27,7 +28,8 @@ from send2llm.domain.message import ERASED
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
 from send2llm.infrastructure.event_store.event_log import EventLog
-from send2llm.infrastructure.event_store.text_keys import TextKeys
+from send2llm.infrastructure.event_store.streams import conversation_stream
+from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.testing.clock import START, FakeClock, SequentialIdentifiers
 from send2llm.testing.conversation_stories import (
@@ -54,12 +56,15 @@ class Store:
     another: Conversations
     """The same store, as another process sees it."""
     encrypts: bool
+    lose_key: Callable[[str], object]
+    """Deletes the stored key of a stream, as nobody should."""
 
 
 @asynccontextmanager
 async def in_memory(request: pytest.FixtureRequest, keys: TextKeys | None = None) -> AsyncIterator[Store]:
     conversations = InMemoryConversations(store=InMemoryEventStore(keys=keys))
-    yield Store(conversations, conversations, conversations, encrypts=keys is not None)
+    lose_key = conversations.store.lose_key
+    yield Store(conversations, conversations, conversations, encrypts=keys is not None, lose_key=lose_key)
 
 
 @asynccontextmanager
@@ -68,7 +73,12 @@ async def postgresql(request: pytest.FixtureRequest, keys: TextKeys | None = Non
     codec, clock, identifiers = EventCodec(EventRegistry.default(), keys), FakeClock(), SequentialIdentifiers(0xE000)
     async with AsyncConnectionPool(database.dsn, kwargs={"autocommit": True}, open=False) as pool:
         one, other = (EventSourcedConversations(make_recorder(), pool, codec, clock, identifiers) for _ in range(2))
-        yield Store(one, EventLog(pool, codec), other, encrypts=keys is not None)
+
+        def lose_key(stream: str) -> None:
+            with psycopg.connect(database.dsn) as connection:
+                connection.execute("DELETE FROM conversation_keys WHERE originator_id = %s", [stream])
+
+        yield Store(one, EventLog(pool, codec), other, encrypts=keys is not None, lose_key=lose_key)
 
 
 @pytest.fixture(params=[in_memory, postgresql], ids=lambda param: param.__name__)
@@ -409,3 +419,65 @@ class TestIdempotencyKeys:
         claim = await store.conversations.claim("key", "acme")
         await store.conversations.save(conversation, CONTEXT, claim=(claim, self.claimed_by(conversation, 2)))
         assert (await store.conversations.claim("key", "acme")).event == self.claimed_by(conversation, 2)
+
+
+class TestALostKey:
+    """It is not an erasure: what was said may come back with a backup, and nothing is said on top of it."""
+
+    @pytest.fixture
+    async def store(self, request: pytest.FixtureRequest, kind: Any) -> AsyncIterator[Store]:
+        async with kind(request, TextKeys.generate()) as store:
+            yield store
+
+    async def lost(self, store: Store) -> Conversation:
+        conversation = await one_turn(store)
+        store.lose_key(conversation_stream(conversation.id))
+        return conversation
+
+    async def test_nobody_takes_the_texts_for_erased(self, store):
+        lost = await self.lost(store)
+        with pytest.raises(UnreadableText, match="not stored any more"):
+            await store.log.events_of(lost.id)
+        with pytest.raises(UnreadableText, match="not stored any more"):
+            await store.another.load(lost.id, fresh=True)
+
+    async def test_nothing_that_is_said_is_stored(self, store):
+        lost = await self.lost(store)
+        lost.add_messages([user("More")])
+        with pytest.raises((StaleConversation, UnreadableText)):  # whoever knows it from before, and hears of it now
+            await store.conversations.save(lost, CONTEXT)
+        for conversations in (store.conversations, store.another):
+            again = await conversations.load(lost.id, texts=False)
+            again.add_messages([user("More")])
+            with pytest.raises(UnreadableText, match="not stored any more"):
+                await conversations.save(again, CONTEXT)
+        assert (await store.another.load(lost.id, texts=False)).version == 4
+
+    async def test_what_says_nothing_is_stored_all_the_same(self, store):
+        conversation = await begun(store)
+        store.lose_key(conversation_stream(conversation.id))
+        for conversations in (store.another, store.conversations):
+            stored = await conversations.load(conversation.id, texts=False)
+            stored.give_feedback(None, Decimal(1))
+            await conversations.save(stored, CONTEXT)
+        ended = await store.conversations.load(conversation.id, texts=False)
+        ended.interrupt_completion(interrupted(reason="process_gone"))
+        await store.conversations.save(ended, CONTEXT)
+        assert (await store.another.load(conversation.id, texts=False)).awaited is None
+
+    async def test_it_can_be_erased(self, store):
+        lost = await self.lost(store)
+        unread = await store.conversations.load(lost.id, texts=False)
+        unread.erase("the backup is gone, too")
+        await store.conversations.save(unread, CONTEXT)
+        for conversations in (store.conversations, store.another):
+            loaded = await conversations.load(lost.id, fresh=True)
+            assert (loaded.erased, loaded.messages[0].parts) == (True, (ERASED,))
+
+    async def test_who_reads_without_texts_keeps_them_for_nobody_else(self, store):
+        conversation = await one_turn(store)
+        unread = await store.conversations.load(conversation.id, texts=False)
+        assert unread.messages[-1].parts == (ERASED,)
+        unread.give_feedback(None, Decimal(1))
+        await store.conversations.save(unread, CONTEXT)
+        assert (await store.conversations.load(conversation.id)).messages[-1].text == "Hello"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
@@ -15,6 +16,8 @@ from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversation_cache import ConversationCache
 from send2llm.infrastructure.event_store.conversations import EventSourcedConversations
 from send2llm.infrastructure.event_store.reading import Reader
+from send2llm.infrastructure.event_store.text_key_rows import rewrap
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.system import SystemClock, TimeOrderedIdentifiers
 from send2llm.testing.conversation_stories import answered, asked, user
@@ -58,8 +61,10 @@ async def pool(database) -> AsyncIterator[AsyncConnectionPool]:
 
 @pytest.fixture
 def make_store(make_recorder, pool):
-    def make(cache: ConversationCache | None = None, **options: object) -> EventSourcedConversations:
-        codec = EventCodec(EventRegistry.default())
+    def make(
+        cache: ConversationCache | None = None, keys: TextKeys | None = None, **options: object
+    ) -> EventSourcedConversations:
+        codec = EventCodec(EventRegistry.default(), keys)
         recorder = make_recorder(**options)
         return EventSourcedConversations(recorder, pool, codec, SystemClock(), TimeOrderedIdentifiers(), cache)
 
@@ -94,6 +99,13 @@ class TestTheCostOfATurn:
         conversation_id = await long_conversation(store, 999)
         reads.reset()
         await turn(store, conversation_id, 1000)
+        assert reads == Reads(queries=0, rows=0)
+
+    async def test_no_more_with_encryption(self, make_store, reads):
+        store = make_store(keys=TextKeys.generate())
+        conversation_id = await long_conversation(store, 9)
+        reads.reset()
+        await turn(store, conversation_id, 10)
         assert reads == Reads(queries=0, rows=0)
 
     async def test_after_another_process_only_what_is_new_is_read(self, make_store, reads):
@@ -133,6 +145,21 @@ class TestTheCostOfATurn:
         assert reads.queries == 0
         await store.load(first)
         assert reads.queries == 1
+
+
+async def test_keys_may_be_wrapped_anew_meanwhile(make_store, database):
+    masters = [bytes([number]) * 32 for number in (1, 2)]
+    store = make_store(keys=TextKeys(masters))
+    conversation_id = await long_conversation(store, 1)
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        assert rewrap(connection, TextKeys(masters[::-1])) == 1
+    conversation = await store.load(conversation_id)
+    conversation.add_messages([user("Question 2")])
+    with pytest.raises(StaleConversation):  # which the application heeds by trying again
+        await store.save(conversation, CONTEXT)
+    await turn(store, conversation_id, 2)
+    alone = make_store(keys=TextKeys(masters[1:]))
+    assert [message.text for message in (await alone.load(conversation_id)).messages[2:]] == ["Question 2", "Answer 2"]
 
 
 async def test_a_cancelled_save_is_remembered_when_it_is_stored(make_store, probe, reads):

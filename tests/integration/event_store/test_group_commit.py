@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from eventsourcing.persistence import DataError, IntegrityError, NotSupportedError, StoredEvent
 
+from send2llm.infrastructure.event_store.append import StreamKey
 from send2llm.infrastructure.event_store.errors import (
     AppendQueueFull,
     EventStoreUnavailable,
+    KeyNotStored,
     RecorderClosed,
     VersionConflict,
 )
@@ -235,6 +237,33 @@ def test_heads_follow_the_events_that_are_stored(recorder, probe, new_events):
     assert heads() == [("one", b"3" * 16, 4), ("two", b"2" * 16, 3)], "refused or stored before: no change"
     recorder.submit(Append(new_events(), [TranscriptHead("two", None)])).result()
     assert heads() == [("one", b"3" * 16, 4)]
+
+
+def test_what_is_encrypted_is_stored_only_while_its_key_is(recorder, probe, new_events):
+    key = StreamKey("one", b"wrapped")
+    recorder.submit(Append(new_events(stream="one"), keys=[key])).result()
+    more = Append(new_events(stream="one", version=2), needed_keys=[key])
+    assert recorder.submit(more).result() == [2]
+    for changed in ("UPDATE conversation_keys SET wrapped = 'anew'", "DELETE FROM conversation_keys"):
+        probe.connection.execute(changed)
+        with probe.table_lock():
+            held = recorder.submit(Append(new_events()))
+            probe.wait_for_queue()
+            other = recorder.submit(Append(new_events()))
+            refused = recorder.submit(Append(new_events(stream="one", version=3), needed_keys=[key]))
+            again = recorder.submit(more)
+            last = recorder.submit(Append(new_events()))
+        assert [len(future.result()) for future in (held, other, last)] == [1, 1, 1]
+        assert again.result() == [2], "stored before"
+        assert isinstance(refused.exception(), KeyNotStored)
+    assert probe.rows("SELECT count(*) FROM stored_events WHERE originator_id = 'one'") == [(2,)]
+    assert [later - sooner for sooner, later in pairwise(probe.ids_after(0))] == [1] * 7
+
+
+def test_somebody_elses_event_is_told_before_a_key_that_is_gone(recorder, new_events):
+    recorder.submit(Append(new_events(stream="one"))).result()
+    late = Append(new_events(stream="one"), needed_keys=[StreamKey("one", b"wrapped")])
+    assert isinstance(recorder.submit(late).exception(), VersionConflict)
 
 
 def test_each_batch_notifies_once(recorder, database, probe, new_events):

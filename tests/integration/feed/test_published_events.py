@@ -14,9 +14,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.published_events import PublishedPage, Wanted
 from send2llm.domain.conversation_events import ConversationStarted
+from send2llm.domain.errors import UnreadableEvent
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.event_store.topics import EventRegistry, UnreadableEvent
+from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.feed.documents import EventDocuments
 from send2llm.infrastructure.feed.pages import EventPages
 from send2llm.infrastructure.feed.published import PostgresPublishedEvents

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from gateway import MODEL, Gateway, serving, settings_for, soon
+from send2llm.bootstrap import build_service
+from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.testing.openai_server import FakeOpenAIServer, Reply
 
@@ -258,6 +261,50 @@ class TestEncryption:
         async with serving(vault.settings()) as service:
             assert (await said_in(service, first)).startswith("a secret")
 
+    async def test_no_key_is_made_in_the_place_of_one_that_was_lost(self, vault: Vault) -> None:
+        """A new file would be taken for the right one by whoever looks there next."""
+        vault.write(new_key())
+        async with serving(vault.settings()) as service:
+            await told(service)
+        vault.file.unlink()
+        environment = {"SEND2LLM_ENCRYPTION__KEY_FILE": str(vault.file)}
+
+        started = await vault.command(
+            "serve", SEND2LLM_PORT="0", SEND2LLM_DATA_DIR=str(vault.file.parent), **environment
+        )
+        examined = await vault.command("doctor", "--json", "--url", "http://127.0.0.1:9", **environment)
+        shown = await vault.command("encryption", "status", "--json", **environment)
+
+        assert (started.exit_code, "which this process does not have" in started.errors) == (1, True)
+        finding = next(one for one in examined.json["checks"] if one["name"] == "keys of texts")
+        assert (finding["verdict"], "which this process does not have" in finding["found"]) == ("fail", True)
+        assert [one["role"] for one in shown.json["master_keys"]] == ["missing"]
+        with pytest.raises(ConfigurationError, match="There is no key file"):
+            build_service(vault.settings())
+        assert not vault.file.exists()
+
+    async def test_a_key_that_is_lost_is_found(self, vault: Vault) -> None:
+        vault.write(new_key())
+        async with serving(vault.settings()) as service:
+            lost, erased = await told(service), await told(service)
+            await told(service)
+            await erase(service, erased, "--yes")
+            await service.start_conversation()  # nothing is said there
+        examined = await vault.command("doctor", "--json", "--url", "http://127.0.0.1:9")
+        with psycopg.connect(vault.database.dsn) as connection:
+            connection.execute("DELETE FROM conversation_keys WHERE originator_id = %s", [f"conversation-{lost}"])
+        again = await vault.command("doctor", "--json", "--url", "http://127.0.0.1:9")
+        shown = await vault.command("encryption", "status")
+        counted = await vault.command("encryption", "status", "--json")
+
+        findings = [
+            next(one for one in told_.json["checks"] if one["name"] == "keys of texts") for told_ in (examined, again)
+        ]
+        assert [finding["verdict"] for finding in findings] == ["ok", "fail"]
+        assert findings[1]["found"] == "conversations whose key is lost, without an erasure: 1"
+        assert "whose key is lost, without an erasure: 1. Restore the rows" in shown.errors
+        assert counted.json["lost"] == 1
+
     async def test_its_table_is_for_people(self, vault: Vault) -> None:
         vault.write(new_key())
         async with serving(vault.settings()) as service:
@@ -274,7 +321,7 @@ class TestEncryption:
         told_people = await vault.command("encryption", "status")
         wrapped = await vault.command("encryption", "rewrap")
 
-        assert shown.json == {"encrypts": False, "master_keys": []}
+        assert shown.json == {"encrypts": False, "master_keys": [], "lost": 0}
         assert "Set encryption.key_file" in told_people.errors
         assert (wrapped.exit_code, "set encryption.key_file first" in wrapped.errors) == (1, True)
 

@@ -15,10 +15,12 @@ import psycopg
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats_server import NatsServer
+from sqlalchemy import NullPool, create_engine
 
 from send2llm.bootstrap import build_relay
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections import failed_builds
 from send2llm.settings import RelaySettings, Settings
 from send2llm.testing.event_writer import EventWriter, said, turn
 from send2llm.testing.eventually import eventually
@@ -145,6 +147,44 @@ def test_a_broker_that_is_away_is_waited_for_and_seen(server, relaying, position
         eventually(lambda: position() == last)
         assert reason() is None
     assert len(messages(server)) == 3
+
+
+@pytest.mark.parametrize("command", ["skip", "retry"])
+def test_an_event_that_cannot_be_read_is_seen_and_stepped_over(
+    server, relaying, position, writer, migrated, command
+) -> None:
+    before = writer.write(uuid4(), *turn("before"))[-1]
+    stream = f"conversation-{uuid4()}"
+    with psycopg.connect(migrated.dsn, autocommit=True) as onlooker:
+        culprit = onlooker.execute(
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+            " VALUES (%s, 1, 'conversation.closed', 'garbage') RETURNING notification_id",
+            (stream,),
+        ).fetchone()[0]
+        last = writer.write(uuid4(), *turn("after"))[-1]
+
+        def failure() -> tuple[str | None, int | None]:
+            row = onlooker.execute(
+                "SELECT reason, failed_position FROM projection_checkpoints WHERE name = 'relay_nats'"
+            ).fetchone()
+            return row or (None, None)
+
+        with relaying(topics=("conversation.completion_received", "conversation.closed")):
+            eventually(lambda: failure()[1] == culprit)
+            assert "UnreadableEvent" in (failure()[0] or "")
+            assert position() == before
+            if command == "retry":
+                onlooker.execute("ALTER TABLE stored_events DISABLE TRIGGER stored_events_append_only")
+                onlooker.execute("DELETE FROM stored_events WHERE originator_id = %s", (stream,))
+                onlooker.execute("ALTER TABLE stored_events ENABLE TRIGGER stored_events_append_only")
+            with create_engine(migrated.sqlalchemy_url, poolclass=NullPool).begin() as connection:
+                if command == "retry":
+                    failed_builds.retry(connection, "relay_nats", None)
+                else:
+                    failed_builds.skip(connection, "relay_nats", culprit, "me", None)
+            eventually(lambda: position() == last)
+            assert failure() == (None, None)
+    assert headers(messages(server), "Send2LLM-Position") == [str(before), str(last)]
 
 
 def test_a_paused_relay_stands_still(server, relaying, position, writer, migrated) -> None:

@@ -13,13 +13,13 @@ from event_examples import BARE_METADATA, EXAMPLES, WHOLE_METADATA
 from hypothesis import given, strategies as st
 
 from send2llm.domain.conversation_events import ConversationStarted, FeedbackGiven, MessageAdded
+from send2llm.domain.errors import UnreadableEvent
 from send2llm.domain.message import Message, TextPart
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import (
     EventRegistry,
     UnknownSchemaVersion,
     UnknownTopic,
-    UnreadableEvent,
 )
 
 CODEC = EventCodec(EventRegistry.default())

@@ -32,7 +32,8 @@ class StreamKey:
 class Append:
     """Events, of one stream or several, that are stored all together or not at all.
 
-    ``heads`` and ``keys`` are written in the same transaction as the events.
+    ``heads`` and ``keys`` are written in the same transaction as the events. ``needed_keys`` are those under which the
+    events are encrypted: unless they are stored already, exactly so, nothing is, because nobody could read it.
 
     When the events meet rows with the very same versions, topics and state, they count as stored by an
     earlier try of this append. So the state of an event must be unlike any other's; the event id in its
@@ -45,6 +46,7 @@ class Append:
     events: Sequence[StoredEvent]
     heads: Sequence[TranscriptHead] = ()
     keys: Sequence[StreamKey] = ()
+    needed_keys: Sequence[StreamKey] = ()
 
     def __post_init__(self) -> None:
         numbered = any(event.originator_version != BEHIND_THE_LAST for event in self.events)

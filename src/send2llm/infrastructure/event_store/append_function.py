@@ -8,6 +8,8 @@ notification ids and commit. So the order of ids is the order of commits, and ``
 passes an event by. A conflict is looked for before anything is inserted, because a failed insert would use up
 notification ids and leave gaps.
 
+What is encrypted is stored only while its key is: an acknowledged text that nobody can read would be lost.
+
 An event may leave its version to the function (``BEHIND_THE_LAST``): then nobody has to know what its stream holds, and
 it is refused only when the stream was closed. That is how money is held from an allowance, and taken away.
 """
@@ -23,7 +25,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from send2llm.infrastructure.event_store import binary_arrays
 from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, CLOSING_TOPIC, Append
 
-FUNCTION_NAME = "append_events_v2"
+FUNCTION_NAME = "append_events_v3"
 """The number goes up when parameters or result change, so that old and new services can run side by side."""
 
 PARAMETER_TYPES = (
@@ -39,13 +41,18 @@ PARAMETER_TYPES = (
     binary_arrays.TEXT_ARRAY,
     binary_arrays.BYTEA_ARRAY,
     binary_arrays.INTEGER_ARRAY,
+    binary_arrays.TEXT_ARRAY,
+    binary_arrays.BYTEA_ARRAY,
+    binary_arrays.INTEGER_ARRAY,
 )
 
 STORED = 0
 ALREADY_STORED = -1
+KEY_NOT_STORED = -2
 
 _SIGNATURE = (
-    "text[], bigint[], text[], bytea[], integer[], integer, text[], bytea[], integer[], text[], bytea[], integer[]"
+    "text[], bigint[], text[], bytea[], integer[], integer, text[], bytea[], integer[], text[], bytea[], integer[],"
+    " text[], bytea[], integer[]"
 )
 
 _CREATE = """
@@ -54,6 +61,7 @@ CREATE OR REPLACE FUNCTION {function}(
     append_ends integer[], appends_overlap integer,
     head_originator_ids text[], head_digests bytea[], head_appends integer[],
     key_originator_ids text[], wrapped_keys bytea[], key_appends integer[],
+    needed_originator_ids text[], needed_keys bytea[], needed_appends integer[],
     OUT notification_ids bigint[], OUT verdicts integer[]
 ) LANGUAGE plpgsql AS {body}
 """
@@ -80,7 +88,7 @@ BEGIN
     IF appends_overlap = 0 AND closed IS NULL AND NOT EXISTS (
         SELECT FROM unnest(originator_ids, versions) AS new (originator_id, originator_version)
         JOIN {events} USING (originator_id, originator_version)
-    ) THEN
+    ) AND NOT EXISTS ({keys_not_stored}) THEN
         WITH inserted AS (
             INSERT INTO {events} (originator_id, originator_version, topic, state)
             SELECT * FROM unnest(originator_ids, versions, topics, states)
@@ -88,8 +96,8 @@ BEGIN
         )
         SELECT array_agg(notification_id ORDER BY notification_id) INTO notification_ids FROM inserted;
     ELSE
-        FOR append IN 1 .. cardinality(append_ends) LOOP
-            last_event := append_ends[append];
+        FOR append_number IN 1 .. cardinality(append_ends) LOOP
+            last_event := append_ends[append_number];
             SELECT count(*) FILTER (WHERE originator_version <> {behind_the_last}),
                    count(new.notification_id), count(*) FILTER (WHERE new.same),
                    coalesce(min(new.place) FILTER (WHERE NOT new.same), min(new.place) FILTER (WHERE new.same)),
@@ -109,7 +117,10 @@ BEGIN
             IF numbered < last_event - first_event + 1 THEN
                 {give_versions_of_one};
             END IF;
-            IF met = 0 AND closed IS NULL THEN
+            IF met = 0 AND closed IS NULL AND EXISTS ({keys_not_stored} AND needed.append = append_number) THEN
+                verdicts[append_number] := {key_not_stored};
+                ids := array_fill(0::bigint, ARRAY[last_event - first_event + 1]);
+            ELSIF met = 0 AND closed IS NULL THEN
                 WITH inserted AS (
                     INSERT INTO {events} (originator_id, originator_version, topic, state)
                     SELECT * FROM unnest(
@@ -120,7 +131,7 @@ BEGIN
                 )
                 SELECT array_agg(notification_id ORDER BY notification_id) INTO ids FROM inserted;
             ELSIF numbered > 0 AND same = numbered THEN
-                verdicts[append] := {already_stored};
+                verdicts[append_number] := {already_stored};
                 IF numbered < last_event - first_event + 1 THEN
                     SELECT array_agg(found.notification_id ORDER BY place) INTO ids
                     FROM unnest(originator_ids[first_event:last_event], states[first_event:last_event])
@@ -132,7 +143,7 @@ BEGIN
                     ) AS found;
                 END IF;
             ELSE
-                verdicts[append] := coalesce(conflict, closed);
+                verdicts[append_number] := coalesce(conflict, closed);
                 ids := array_fill(0::bigint, ARRAY[last_event - first_event + 1]);
             END IF;
             notification_ids := notification_ids || ids;
@@ -205,6 +216,13 @@ _GIVE_VERSIONS = """
 """Events without a version of their own go behind what their streams hold, in their order; ``closed`` is the first one
 whose stream takes no more."""
 
+_KEYS_NOT_STORED = """
+        SELECT FROM unnest(needed_originator_ids, needed_keys, needed_appends)
+            AS needed (originator_id, wrapped, append)
+        LEFT JOIN {keys} AS stored USING (originator_id)
+        WHERE stored.wrapped IS DISTINCT FROM needed.wrapped
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class AppendFunction:
@@ -235,6 +253,8 @@ class AppendFunction:
             channel=Identifier(self.events_table),
             stored=SQL(str(STORED)),
             already_stored=SQL(str(ALREADY_STORED)),
+            key_not_stored=SQL(str(KEY_NOT_STORED)),
+            keys_not_stored=SQL(_KEYS_NOT_STORED).format(keys=Identifier(self.schema, self.keys_table)),
         )
 
     def _give_versions(self, ids: LiteralString, versions: LiteralString) -> Composed:
@@ -270,6 +290,7 @@ def encode(appends: Sequence[Append]) -> list[bytes]:
     events = [event for append in appends for event in append.events]
     heads = [(number, head) for number, append in enumerate(appends, 1) for head in append.heads]
     keys = [(number, key) for number, append in enumerate(appends, 1) for key in append.keys]
+    needed = [(number, key) for number, append in enumerate(appends, 1) for key in append.needed_keys]
     originator_ids = [event.originator_id for event in events]
     versions = [event.originator_version for event in events]
     overlap = _overlap(originator_ids, versions)
@@ -292,6 +313,9 @@ def encode(appends: Sequence[Append]) -> list[bytes]:
             binary_arrays.text_array([key.originator_id for _, key in keys]),
             binary_arrays.bytea_array([key.wrapped for _, key in keys]),
             binary_arrays.integer_array([number for number, _ in keys]),
+            binary_arrays.text_array([key.originator_id for _, key in needed]),
+            binary_arrays.bytea_array([key.wrapped for _, key in needed]),
+            binary_arrays.integer_array([number for number, _ in needed]),
         ]
     except (AttributeError, TypeError, UnicodeEncodeError, struct.error) as error:
         raise DataError(
@@ -312,7 +336,8 @@ def _overlap(originator_ids: Sequence[object], versions: Sequence[int]) -> bool:
 def decode(notification_ids: bytes, verdicts: bytes) -> tuple[list[int], list[int]]:
     """The notification id of each event (0 where refused), and for each append what became of it.
 
-    ``STORED``, ``ALREADY_STORED``, or the number, from 1, of the event within the append that met another.
+    ``STORED``, ``ALREADY_STORED``, ``KEY_NOT_STORED``, or the number, from 1, of the event within the append that met
+    another.
     """
     return (
         binary_arrays.read_bigint_array(notification_ids),

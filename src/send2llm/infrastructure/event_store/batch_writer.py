@@ -13,7 +13,7 @@ from eventsourcing.persistence import PersistenceError
 
 from send2llm.infrastructure.event_store import append_function
 from send2llm.infrastructure.event_store.append_queue import AppendQueue, Submission
-from send2llm.infrastructure.event_store.errors import EventStoreUnavailable, VersionConflict
+from send2llm.infrastructure.event_store.errors import EventStoreUnavailable, KeyNotStored, VersionConflict
 from send2llm.infrastructure.event_store.writer_connection import AnswerLost, NotNow, WriterConnection
 
 logger = structlog.get_logger(__name__)
@@ -188,6 +188,8 @@ def _outcomes(
             verdict == append_function.ALREADY_STORED and (submission.repeatable or in_doubt)
         ):
             outcomes.append((submission, ids[start:end]))
+        elif verdict == append_function.KEY_NOT_STORED:
+            outcomes.append((submission, KeyNotStored([key.originator_id for key in submission.append.needed_keys])))
         else:
             event = submission.append.events[max(verdict, 1) - 1]
             outcomes.append((submission, VersionConflict(str(event.originator_id), event.originator_version)))

@@ -18,15 +18,16 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 
 from send2llm.application.context import Metadata, RecordedEvent
+from send2llm.domain.errors import UnreadableEvent
 from send2llm.infrastructure.event_store import text_escape
+from send2llm.infrastructure.event_store.append_key import Encrypting
 from send2llm.infrastructure.event_store.converter import read_uuid
-from send2llm.infrastructure.event_store.text_keys import TextKey, TextKeys, unknown_master_key
+from send2llm.infrastructure.event_store.text_keys import LOST, TextKeys, lost_key, unknown_master_key
 from send2llm.infrastructure.event_store.texts import TEXTS, put_erased, put_texts, take_texts
 from send2llm.infrastructure.event_store.topics import (
     EventRegistry,
     EventType,
     UnknownSchemaVersion,
-    UnreadableEvent,
 )
 
 
@@ -42,7 +43,7 @@ class EventCodec:
         self.keys = keys
 
     def encode(
-        self, stream: str, version: int, event: object, metadata: Metadata, key: TextKey | None = None
+        self, stream: str, version: int, event: object, metadata: Metadata, key: Encrypting | None = None
     ) -> StoredEvent:
         """The row for an event; raises ``TypeError`` when it holds what JSON cannot."""
         event_type = self._registry.of_event(event)
@@ -57,15 +58,19 @@ class EventCodec:
     ) -> RecordedEvent:
         """The event of a row, with its metadata; raises ``UnreadableEvent``, and ``UnreadableText``.
 
-        ``key`` is the stored key of the conversation.
+        ``key`` is the stored key of the conversation, ``LOST`` where there should be one.
         """
-        event_type = self._registry.of_topic(topic)
-        loaded = self._load(stream, version, topic, state, key)
         try:
-            metadata = _read_metadata(loaded["meta"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _does_not_fit(topic, error) from None
-        return RecordedEvent(position, stream, version, topic, self._read(event_type, loaded), metadata)
+            event_type = self._registry.of_topic(topic)
+            loaded = self._load(stream, version, topic, state, key)
+            try:
+                metadata = _read_metadata(loaded["meta"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise _does_not_fit(topic, error) from None
+            return RecordedEvent(position, stream, version, topic, self._read(event_type, loaded), metadata)
+        except UnreadableEvent as error:
+            error.position = position
+            raise
 
     def decode_event(self, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None) -> Any:
         """The event of a row alone, for folding: cheaper than ``decode``; raises what that does."""
@@ -101,6 +106,10 @@ class EventCodec:
         loaded = _load(topic, state)
         return "texts" not in loaded and bool(take_texts(loaded["data"], TEXTS.get(topic, {})))
 
+    def has_encrypted_texts(self, topic: str, state: bytes) -> bool:
+        """Whether the state holds text that was stored under a key; raises ``UnreadableEvent``."""
+        return "texts" in _load(topic, state)
+
     def _load(self, stream: str, version: int, topic: str, state: bytes, key: bytes | None) -> dict[str, Any]:
         loaded = _load(topic, state)
         if "texts" not in loaded:
@@ -108,6 +117,8 @@ class EventCodec:
         try:
             if key is None:
                 put_erased(loaded["data"], TEXTS.get(topic, {}))
+            elif key == LOST:
+                raise lost_key(stream)
             elif self.keys is None:
                 raise unknown_master_key(key)
             else:

@@ -16,6 +16,7 @@ from send2llm.domain.conversation_events import (
 )
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST, Append, StreamKey, TranscriptHead
+from send2llm.infrastructure.event_store.append_key import AppendKey
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.event_rows import EventRows
 from send2llm.infrastructure.event_store.streams import (
@@ -24,7 +25,6 @@ from send2llm.infrastructure.event_store.streams import (
     idempotency_stream,
     tenant_digest,
 )
-from send2llm.infrastructure.event_store.text_keys import TextKey
 
 _ENDINGS = (CompletionReceived, CompletionFailed, CompletionInterrupted, CompletionRefused)
 
@@ -42,12 +42,12 @@ class ConversationAppends:
         claim: tuple[Claim, IdempotencyKeyClaimed] | None = None,
         holds: Sequence[AllowanceHold] = (),
         *,
-        key: TextKey | None = None,
-        key_is_new: bool = False,
+        key: AppendKey | None = None,
     ) -> Append | None:
         """Collect the conversation's new events; ``None`` when there is nothing to store.
 
-        Texts are encrypted under the ``key``, which is stored with them when it is new, and destroyed by an erasure.
+        Texts are encrypted under the ``key``, which is stored with them when it is new, must be stored already when it
+        is not, and is destroyed by an erasure. Raises ``UnreadableText`` for texts when it is not to be had.
         """
         version, events = conversation.collect()
         stream = conversation_stream(conversation.id)
@@ -61,12 +61,15 @@ class ConversationAppends:
             rows += [row(allowance_stream(hold.allowance_id), BEHIND_THE_LAST, hold.event, context) for hold in holds]
         if not rows:
             return None
-        keys: Sequence[StreamKey] = ()
+        heads = _heads(stream, conversation, events, context.tenant)
         if any(isinstance(event, ConversationErased) for event in events):
-            keys = (StreamKey(stream, None),)
-        elif key is not None and key_is_new:
-            keys = (StreamKey(stream, key.wrapped),)
-        return Append(rows, _heads(stream, conversation, events, context.tenant), keys)
+            return Append(rows, heads, keys=[StreamKey(stream, None)])
+        if key is None or key.known is None:
+            return Append(rows, heads)
+        stored = [StreamKey(stream, key.known.wrapped)]
+        if key.is_new:
+            return Append(rows, heads, keys=stored)
+        return Append(rows, heads, needed_keys=stored if key.used else ())
 
 
 def _heads(

@@ -26,7 +26,7 @@ from send2llm.infrastructure.event_store.append import BEHIND_THE_LAST
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.conversation_appends import ConversationAppends
 from send2llm.infrastructure.event_store.conversation_cache import ConversationCache
-from send2llm.infrastructure.event_store.errors import AppendQueueFull, VersionConflict
+from send2llm.infrastructure.event_store.errors import AppendQueueFull, KeyNotStored, VersionConflict
 from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.group_commit import GroupCommitRecorder
 from send2llm.infrastructure.event_store.known_keys import KnownKeys
@@ -75,14 +75,19 @@ class EventSourcedConversations:
         self._log = EventLog(pool, codec)
         self._appends = ConversationAppends(codec, clock, identifiers)
         self._cache = ConversationCache() if cache is None else cache
-        self._keys = KnownKeys(self._reader, codec.keys)
+        self._keys = KnownKeys(self._reader, self._log, codec.keys)
         self._tenants = KnownTenants(self._log)
+        self._textless: set[UUID] = set()
+        """Loaded without texts: what is saved next is not the one to keep."""
 
-    async def load(self, conversation_id: UUID, *, fresh: bool = False) -> Conversation:
+    async def load(self, conversation_id: UUID, *, fresh: bool = False, texts: bool = True) -> Conversation:
         """A conversation of the caller's own; ``fresh`` reads what was stored since it was last seen.
 
-        Raises ``ConversationNotFound``, ``StoreUnavailable``.
+        Without ``texts`` it is fresh, and as if it was erased where it is encrypted. Raises ``ConversationNotFound``,
+        ``StoreUnavailable``, ``UnreadableEvent``.
         """
+        if not texts:
+            return await self._without_texts(conversation_id)
         known = self._cache.get(conversation_id)
         if known is None or fresh or self._cache.is_outdated(conversation_id):
             stream = conversation_stream(conversation_id)
@@ -98,6 +103,14 @@ class EventSourcedConversations:
                 return await self._log.fold_stream(stream, 0, partial(Conversation.fold, conversation_id))
             self._cache.put(known)
         return known.copy()
+
+    async def _without_texts(self, conversation_id: UUID) -> Conversation:
+        fold = partial(Conversation.fold, conversation_id)
+        conversation = await self._log.fold_stream(conversation_stream(conversation_id), 0, fold, texts=False)
+        if not conversation.version:
+            raise ConversationNotFound(conversation_id)
+        self._textless.add(conversation_id)
+        return conversation
 
     async def tenant_of(self, conversation_id: UUID) -> str | None:
         """Whose conversation it is, ``None`` when there is none of that id; raises ``StoreUnavailable``."""
@@ -122,25 +135,28 @@ class EventSourcedConversations:
     ) -> int:
         """Store its new events, all or nothing; return the last position, 0 when nothing was new.
 
-        Raises ``StaleConversation``, ``AllowanceIsClosed``, ``StoreUnavailable``, ``StoreOverloaded``, and
+        Raises ``StaleConversation``, ``AllowanceIsClosed``, ``StoreUnavailable``, ``StoreOverloaded``,
+        ``UnreadableText`` for what is said when the conversation's key cannot be opened or is lost, and
         ``ConversationNotErasable`` for an erasure when texts were stored in plain. A cancelled caller stops waiting;
         the events are stored all the same.
         """
         if conversation.erased:
             await self._must_be_erasable(conversation.id)
         stream = conversation_stream(conversation.id)
-        key, is_new = await self._keys.for_append(stream, begins=not conversation.stored_version)
-        append = self._appends.make(conversation, context, claim, holds, key=key, key_is_new=is_new)
+        key = await self._keys.for_append(stream, begins=not conversation.stored_version)
+        append = self._appends.make(conversation, context, claim, holds, key=key)
         if append is None:
             return 0
         try:
             stored = self._recorder.append(append)
-            stored.add_done_callback(self._remembering(conversation.copy(), key))
+            stored.add_done_callback(self._remembering(conversation.copy(), key.known if key else None))
             positions = await asyncio.shield(stored)
         except VersionConflict as conflict:
             if conflict.originator_version == BEHIND_THE_LAST:
                 raise AllowanceIsClosed(allowance_of(conflict.originator_id)) from None
             raise StaleConversation(conversation.id) from None
+        except KeyNotStored:
+            raise StaleConversation(conversation.id) from None  # the next look at the key tells whether it is lost
         except AppendQueueFull as error:
             raise StoreOverloaded(f"{error} Try again in a moment.") from error
         except PersistenceError as error:
@@ -167,7 +183,8 @@ class EventSourcedConversations:
             if stored.cancelled() or stored.exception() is not None:
                 self._cache.mark_outdated(saved.id)
                 self._keys.forget(stream)
-            elif saved.erased:
+            elif saved.erased or saved.id in self._textless:
+                self._textless.discard(saved.id)
                 self._cache.forget(saved.id)
                 self._keys.forget(stream)
             else:

@@ -10,8 +10,11 @@ catches them too::
     └── DatabaseError
         ├── EventStoreUnavailable    the database did not answer in time
         └── IntegrityError
-            └── VersionConflict      another append took the version first
+            ├── VersionConflict      another append took the version first
+            └── KeyNotStored         a key of the append is not stored, or was wrapped anew
 """
+
+from collections.abc import Sequence
 
 from eventsourcing.persistence import IntegrityError, OperationalError, PersistenceError
 
@@ -52,3 +55,13 @@ class VersionConflict(IntegrityError):
         )
         self.originator_id = originator_id
         self.originator_version = originator_version
+
+
+class KeyNotStored(IntegrityError):
+    """A key under which events were encrypted is not stored, or was wrapped anew meanwhile. Nothing was stored."""
+
+    def __init__(self, originator_ids: Sequence[str]) -> None:
+        super().__init__(
+            f"The key of {', '.join(originator_ids)} is not stored as it was known here: read it again, and encrypt "
+            "anew if it is there."
+        )

@@ -15,22 +15,19 @@ from psycopg_pool import AsyncConnectionPool
 from send2llm.application.context import RecordedEvent
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.reading import Reader, Row, off_the_loop_when_long
+from send2llm.infrastructure.event_store.stored_keys import stored_key
 from send2llm.infrastructure.event_store.streams import conversation_stream
 from send2llm.infrastructure.event_store.texts import TEXTS
 
 _COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
-_WITH_KEYS = (
-    "SELECT notification_id, originator_id, originator_version, topic, state, wrapped"
-    " FROM stored_events LEFT JOIN conversation_keys USING (originator_id)"
-)
+_WITH_KEYS = _COLUMNS.replace(" FROM ", f", {stored_key('%(stream)s::text')} FROM ", 1)
 
 _READ = f"{_COLUMNS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
 _READ_TOPICS = f"{_COLUMNS} WHERE notification_id > %s AND topic = ANY (%s) ORDER BY notification_id"
-_STREAM = f"{_WITH_KEYS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
-_STREAM_TO = (
-    f"{_WITH_KEYS} WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s "
-    "ORDER BY originator_version"
-)
+_OF_STREAM = "WHERE originator_id = %(stream)s AND originator_version > %(after)s"
+_STREAM = f"{_WITH_KEYS} {_OF_STREAM} ORDER BY originator_version"
+_STREAM_TO = f"{_WITH_KEYS} {_OF_STREAM} AND originator_version <= %(up_to)s ORDER BY originator_version"
+_STREAM_WITHOUT_TEXTS = f"{_COLUMNS} {_OF_STREAM} ORDER BY originator_version"
 _GROWN = """
 SELECT known.stream FROM unnest(%s::text[], %s::bigint[]) AS known (stream, version)
 WHERE EXISTS (SELECT FROM stored_events WHERE originator_id = known.stream AND originator_version > known.version)
@@ -75,9 +72,10 @@ class EventLog:
         Up to a moment means: before the first event that happened later.
         """
         if up_to_version is None:
-            rows = await self._reader.fetch(_STREAM, (stream, 0))
+            rows = await self._reader.fetch(_STREAM, {"stream": stream, "after": 0})
         else:
-            rows = await self._reader.fetch(_STREAM_TO, (stream, 0, up_to_version))
+            wanted = {"stream": stream, "after": 0, "up_to": up_to_version}
+            rows = await self._reader.fetch(_STREAM_TO, wanted)
         events = await self._decoded(rows)
         return events if at is None else list(takewhile(lambda event: event.metadata.occurred_at <= at, events))
 
@@ -101,13 +99,17 @@ class EventLog:
         after_version: int,
         fold: Callable[[Sequence[Any]], Result],
         key_found: Callable[[bytes], None] = lambda _wrapped: None,
+        *,
+        texts: bool = True,
     ) -> Result:
         """What ``fold`` makes of the stream's events after a version, without their metadata.
 
         A long stream is decoded and folded in a thread, a short one at once. ``key_found`` is told the stored key.
+        Without ``texts`` what was said seems to be erased where it is encrypted.
         """
-        rows = await self._reader.fetch(_STREAM, (stream, after_version))
-        if rows and rows[0][5] is not None:
+        statement = _STREAM if texts else _STREAM_WITHOUT_TEXTS
+        rows = await self._reader.fetch(statement, {"stream": stream, "after": after_version})
+        if texts and rows and rows[0][5]:
             key_found(rows[0][5])
         decode = self._codec.decode_event
         return await off_the_loop_when_long(rows, lambda: fold([decode(*row[1:]) for row in rows]))
@@ -119,6 +121,12 @@ class EventLog:
         return await off_the_loop_when_long(
             rows, lambda: next((version for version, topic, state in rows if is_plain(topic, state)), None)
         )
+
+    async def holds_encrypted_texts(self, stream: str) -> bool:
+        """Whether any text of a stream was stored under a key."""
+        rows = await self._reader.fetch(_TEXTS, (stream, list(TEXTS)))
+        is_encrypted = self._codec.has_encrypted_texts
+        return await off_the_loop_when_long(rows, lambda: any(is_encrypted(topic, state) for _, topic, state in rows))
 
     async def _decoded(self, rows: Sequence[Row]) -> Sequence[RecordedEvent]:
         decode = self._codec.decode

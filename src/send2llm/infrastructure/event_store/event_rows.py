@@ -4,8 +4,8 @@ from eventsourcing.persistence import StoredEvent
 
 from send2llm.application.context import Context, Metadata
 from send2llm.application.ports import Clock, Identifiers
+from send2llm.infrastructure.event_store.append_key import Encrypting
 from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.event_store.text_keys import TextKey
 
 
 class EventRows:
@@ -17,7 +17,7 @@ class EventRows:
         self._identifiers = identifiers
 
     def row(
-        self, stream: str, version: int, event: object, context: Context, key: TextKey | None = None
+        self, stream: str, version: int, event: object, context: Context, key: Encrypting | None = None
     ) -> StoredEvent:
         """The row of an event at ``version`` of a stream, its texts encrypted under the ``key``."""
         metadata = Metadata(

@@ -10,6 +10,20 @@ from send2llm.infrastructure.event_store.text_keys import MASTER_ID_BYTES, TextK
 
 _UNKNOWN = "SELECT wrapped FROM conversation_keys WHERE encode(substr(wrapped, 1, %s), 'hex') <> ALL (%s) LIMIT 1"
 _BY_MASTER = "SELECT encode(substr(wrapped, 1, %s), 'hex'), count(*) FROM conversation_keys GROUP BY 1 ORDER BY 1"
+# The member ``texts`` of a state follows its data, which is an object.
+_LOST = """
+SELECT count(*) FROM stored_events AS first_one
+WHERE originator_version = 1 AND starts_with(originator_id, 'conversation-')
+  AND NOT EXISTS (SELECT FROM conversation_keys AS key WHERE key.originator_id = first_one.originator_id)
+  AND (
+      SELECT topic FROM stored_events AS last_one WHERE last_one.originator_id = first_one.originator_id
+      ORDER BY originator_version DESC LIMIT 1
+  ) <> 'conversation.erased'
+  AND EXISTS (
+      SELECT FROM stored_events AS event
+      WHERE event.originator_id = first_one.originator_id AND position('},"texts":"'::bytea IN event.state) > 0
+  )
+"""
 _COUNT = "SELECT count(*) FROM conversation_keys"
 _PAGE = """
 SELECT originator_id, wrapped FROM conversation_keys WHERE originator_id > %s ORDER BY originator_id LIMIT 1000
@@ -32,6 +46,15 @@ def refuse_unknown_master_key(connection: psycopg.Connection[Any], keys: TextKey
 def count_by_master_key(connection: psycopg.Connection[Any]) -> dict[str, int]:
     """How many conversations' keys each master key wraps, by its name."""
     return dict(connection.execute(_BY_MASTER, (MASTER_ID_BYTES,)).fetchall())
+
+
+def count_lost(connection: psycopg.Connection[Any]) -> int:
+    """How many conversations have encrypted texts and no key, though they were not erased.
+
+    Looks at the first event of each conversation, and at all events of those without a key.
+    """
+    row = connection.execute(_LOST).fetchone()
+    return row[0] if row else 0
 
 
 def rewrap(

@@ -17,18 +17,22 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from send2llm.domain.errors import ConfigurationError, InvalidRequest, Send2LLMError
+from send2llm.domain.errors import ConfigurationError, InvalidRequest, UnreadableEvent
 from send2llm.infrastructure.key_files import KEY_BYTES, key_bytes, read_or_make
 
 NONCE_BYTES = 12
 """Random ones: NIST SP 800-38D allows 2^32 of them for a key, and no conversation has so many events."""
 
 MASTER_ID_BYTES = 8
+
+LOST = b""
+"""What is read in the place of a stored key where there is none, though the conversation was not erased."""
+
 _OPENED_KEYS = 20_000
 """About 1 KiB each."""
 
 
-class UnreadableText(Send2LLMError):
+class UnreadableText(UnreadableEvent):
     """A text is there and is not erased, and yet it cannot be decrypted."""
 
     code = "unreadable_text"
@@ -118,6 +122,8 @@ class TextKeys:
         return self._current + nonce + self._masters[self._current].encrypt(nonce, secret, stream.encode())
 
     def _unwrap(self, stream: str, wrapped: bytes) -> bytes:
+        if wrapped == LOST:
+            raise lost_key(stream)
         master_id, sealed = wrapped[:MASTER_ID_BYTES], wrapped[MASTER_ID_BYTES:]
         master = self._masters.get(master_id)
         if master is None:
@@ -138,6 +144,14 @@ def unknown_master_key(wrapped: bytes) -> UnreadableText:
     return UnreadableText(
         f"What was said is encrypted under the master key {wrapped[:MASTER_ID_BYTES].hex()}, which this process does "
         "not have. Put it into encryption.key_file (or encryption.key), behind the present one if there is one."
+    )
+
+
+def lost_key(stream: str) -> UnreadableText:
+    """The error for texts whose key is gone, and nobody erased them."""
+    return UnreadableText(
+        f"The key of {stream} is not stored any more, and the conversation was not erased: restore its row in "
+        "conversation_keys from a backup. If there is none, what was said is lost: erase the conversation."
     )
 
 

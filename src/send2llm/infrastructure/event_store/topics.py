@@ -29,7 +29,7 @@ from send2llm.domain.conversation_events import (
     FeedbackGiven,
     MessageAdded,
 )
-from send2llm.domain.errors import Send2LLMError
+from send2llm.domain.errors import UnreadableEvent
 from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.domain.prompt_template_events import TemplateRetired, TemplateVersionAdded
 from send2llm.domain.provider_budget_events import (
@@ -47,12 +47,6 @@ from send2llm.domain.provider_budget_events import (
 )
 from send2llm.infrastructure.event_store.converter import Read, Write, event_converter
 from send2llm.infrastructure.event_store.upcasts import Upcast, Upcasts
-
-
-class UnreadableEvent(Send2LLMError):
-    """A stored event cannot be turned into an object; the message names it and says what to do."""
-
-    code = "unreadable_event"
 
 
 class UnknownTopic(UnreadableEvent):

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from send2llm.application.published_events import PublishedEvent
+from send2llm.domain.errors import UnreadableEvent
 from send2llm.infrastructure.event_store.codec import EventCodec
 
 
@@ -21,8 +22,12 @@ class EventDocuments:
     def of_row(
         self, position: int, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None
     ) -> PublishedEvent:
-        """The event of a row; raises ``UnreadableEvent`` when the row is none, ``UnreadableText``."""
-        meta, data = self._codec.read_plain(stream, version, topic, state, key)
+        """The event of a row; raises ``UnreadableEvent``, with its position, when the row is none that can be read."""
+        try:
+            meta, data = self._codec.read_plain(stream, version, topic, state, key)
+        except UnreadableEvent as error:
+            error.position = position
+            raise
         document = {
             "position": position,
             "stream": stream,

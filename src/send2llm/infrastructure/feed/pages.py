@@ -1,11 +1,13 @@
 """Pages of the log, bounded in events and in bytes: a few events may hold as much as thousands of others."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.published_events import PublishedEvent, PublishedPage, Wanted
+from send2llm.domain.errors import UnreadableEvent
 from send2llm.infrastructure.event_store.reading import Reader, Row, off_the_loop_when_long
+from send2llm.infrastructure.event_store.stored_keys import stored_key
 from send2llm.infrastructure.feed.documents import EventDocuments
 
 LOOKED_THROUGH = 10_000
@@ -19,10 +21,9 @@ PAGE_BYTES = 8 * 1024 * 1024
 
 # ``before``: how many events, and bytes, the page has before the row. The row that the query looked at last comes too,
 # wanted or not: it says how far the page reaches. Sizes of states are known without reading them.
-_LOG = """
+_LOG: LiteralString = """
 SELECT notification_id, originator_id, originator_version, topic, CASE WHEN wanted THEN state END,
-       (SELECT wrapped FROM conversation_keys AS key WHERE key.originator_id = page.originator_id AND wanted),
-       last, looked_at
+       CASE WHEN wanted THEN STORED_KEY END, last, looked_at
 FROM (
     SELECT *,
            max(notification_id) OVER () AS last, count(*) OVER () AS looked_at,
@@ -37,11 +38,10 @@ FROM (
 ) AS page
 WHERE (wanted OR notification_id = last) AND events_before < %(limit)s AND bytes_before < %(bytes)s
 ORDER BY notification_id
-"""
+""".replace("STORED_KEY", stored_key("page.originator_id"))
 # The versions of a stream are in the order of the log.
-_STREAM = """
-SELECT notification_id, originator_id, originator_version, topic, state,
-       (SELECT wrapped FROM conversation_keys AS key WHERE key.originator_id = page.originator_id)
+_STREAM: LiteralString = """
+SELECT notification_id, originator_id, originator_version, topic, state, STORED_KEY
 FROM (
     SELECT *, coalesce(sum(octet_length(state)) OVER before, 0) AS bytes_before
     FROM (
@@ -53,7 +53,7 @@ FROM (
     WINDOW before AS (ORDER BY originator_version ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ) AS page
 WHERE bytes_before < %(bytes)s ORDER BY originator_version
-"""
+""".replace("STORED_KEY", stored_key("%(stream)s::text"))
 _HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 
 
@@ -72,7 +72,11 @@ class EventPages:
         return int((await self._reader.fetch(_HEAD, ()))[0][0])
 
     async def read(self, after: int, limit: int, wanted: Wanted, page_bytes: int = PAGE_BYTES) -> PublishedPage:
-        """What one query finds, perhaps nothing though there is ``more``; raises ``StoreUnavailable``."""
+        """What one query finds, perhaps nothing though there is ``more``.
+
+        Raises ``StoreUnavailable``, and ``UnreadableEvent``, with its position, when the first event that is wanted
+        cannot be read; any other such one ends the page before it.
+        """
         if wanted.stream is not None:
             return await self._of_stream(after, limit, wanted, page_bytes)
         everything = not wanted.topics and wanted.tenant is None
@@ -90,9 +94,12 @@ class EventPages:
         if not rows:
             return PublishedPage((), after)
         reached, (last, looked_at) = rows[-1][0], rows[-1][6:]
-        events = await self._events([row[:6] for row in rows if row[4] is not None], wanted)
+        read, whole = await self._events([row[:6] for row in rows if row[4] is not None])
+        events = read if wanted.tenant is None else [event for event in read if wanted.takes(event)]
         if len(events) > limit:
             return PublishedPage(events[:limit], events[limit - 1].position, more=True)
+        if not whole:
+            return PublishedPage(events, read[-1].position, more=True)
         return PublishedPage(events, reached, more=reached < last or looked_at == look_through)
 
     async def _of_stream(self, after: int, limit: int, wanted: Wanted, page_bytes: int) -> PublishedPage:
@@ -107,12 +114,23 @@ class EventPages:
                 "bytes": page_bytes,
             },
         )
-        if rows and (len(rows) == limit or sum(len(row[4]) for row in rows) >= page_bytes):
-            return PublishedPage(await self._events(rows, wanted), rows[-1][0], more=True)
-        reached = max(after, head, rows[-1][0] if rows else 0)
-        return PublishedPage(await self._events(rows, wanted), reached)
+        read, whole = await self._events(rows)
+        events = read if wanted.tenant is None else [event for event in read if wanted.takes(event)]
+        if not whole or (rows and (len(rows) == limit or sum(len(row[4]) for row in rows) >= page_bytes)):
+            return PublishedPage(events, read[-1].position, more=True)
+        return PublishedPage(events, max(after, head, rows[-1][0] if rows else 0))
 
-    async def _events(self, rows: list[Row], wanted: Wanted) -> list[PublishedEvent]:
-        make = self._documents.of_row
-        events = await off_the_loop_when_long(rows, lambda: [make(*row) for row in rows])
-        return events if wanted.tenant is None else [event for event in events if wanted.takes(event)]
+    async def _events(self, rows: list[Row]) -> tuple[list[PublishedEvent], bool]:
+        """The events of the rows, up to one that cannot be read; whether these are all."""
+        return await off_the_loop_when_long(rows, lambda: self._readable(rows))
+
+    def _readable(self, rows: list[Row]) -> tuple[list[PublishedEvent], bool]:
+        events: list[PublishedEvent] = []
+        for row in rows:
+            try:
+                events.append(self._documents.of_row(*row))
+            except UnreadableEvent:
+                if not events:
+                    raise
+                return events, False
+        return events, True

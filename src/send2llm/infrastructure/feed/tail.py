@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from send2llm.application.published_events import PublishedEvent, PublishedPage, Wanted
-from send2llm.domain.errors import Send2LLMError, StoreUnavailable
+from send2llm.domain.errors import Send2LLMError, StoreUnavailable, UnreadableEvent
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.feed.pages import EventPages
 
@@ -89,7 +89,7 @@ class LogTail:
     def after(self, position: int) -> PublishedPage | None:
         """A page of what is kept after a position; ``None`` when more than that came after it.
 
-        Raises ``UnreadableEvent`` when the log cannot be read on.
+        ``None`` also before an event that cannot be read. Raises what else keeps the log from being read on.
         """
         if self._task is not None and self._task.done():
             self._task.result()  # it ends by a bug only: followers shall not wait for ever
@@ -146,6 +146,12 @@ class LogTail:
         except StoreUnavailable:
             log.info("feed.waits_for_the_database")
             return False
+        except UnreadableEvent as error:
+            # Whoever has not come to it yet is told when reading by itself; who steps over it goes on from here.
+            self._kept, self._bytes = [], 0
+            self._begin = self._reached = max(self._reached, error.position or 0)
+            self.wake_all()
+            return True
         except Send2LLMError as error:
             self._failure = error
             self.wake_all()

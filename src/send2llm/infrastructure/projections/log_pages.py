@@ -9,6 +9,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from send2llm.application.context import RecordedEvent
+from send2llm.infrastructure.event_store.stored_keys import stored_key
 
 EVENTS_TABLE = "stored_events"
 LAST_POSITION = 2**63 - 1
@@ -27,11 +28,7 @@ ORDER BY notification_id
 _WANTED = " AND topic = ANY (%(topics)s)"
 _NO_KEY = "NULL::bytea"
 # Looked up for each row that is wanted and no other: a join would make the planner choose, and it may choose badly.
-_KEY = """
-CASE WHEN topic = ANY (%(topics)s) THEN (
-    SELECT wrapped FROM conversation_keys AS key WHERE key.originator_id = event.originator_id
-) END
-"""
+_KEY = f"CASE WHEN topic = ANY (%(topics)s) THEN {stored_key('event.originator_id')} END"
 
 
 class EventDecoder(Protocol):

@@ -1,7 +1,7 @@
 """Trails from the projection, and their events from the log."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from send2llm.application.published_events import PublishedEvent
 from send2llm.application.trail import Subject, TrailPage
 from send2llm.domain.errors import InvalidRequest
+from send2llm.infrastructure.event_store.stored_keys import stored_key
 from send2llm.infrastructure.event_store.streams import idempotency_stream
 from send2llm.infrastructure.feed.documents import EventDocuments
 from send2llm.infrastructure.postgres.pooled_reads import read
@@ -34,11 +35,10 @@ SELECT DISTINCT correlation_id FROM trail_events AS trail JOIN stored_events ON 
 WHERE completion_id = ANY (%s) AND topic IN ('conversation.completion_requested', 'conversation.completion_refused')
 """
 _CLAIMS = "SELECT state FROM stored_events WHERE originator_id = %s"
-_EVENTS = """
-SELECT notification_id, originator_id, originator_version, topic, state, wrapped
-FROM stored_events LEFT JOIN conversation_keys USING (originator_id)
-WHERE notification_id = ANY (%s) ORDER BY notification_id
-"""
+_EVENTS: LiteralString = """
+SELECT notification_id, originator_id, originator_version, topic, state, STORED_KEY
+FROM stored_events AS event WHERE notification_id = ANY (%s) ORDER BY notification_id
+""".replace("STORED_KEY", stored_key("event.originator_id"))
 
 Connection = psycopg.AsyncConnection[Any]
 

@@ -16,12 +16,18 @@ ON CONFLICT DO NOTHING
 """
 _READ = "SELECT position, paused FROM projection_checkpoints WHERE name = %s AND version = %s AND build = 1"
 _MOVE = """
-UPDATE projection_checkpoints SET position = %s, rate = %s, reason = NULL, updated_at = now()
+UPDATE projection_checkpoints
+SET position = %s, rate = %s, reason = NULL, failed_position = NULL, updated_at = now()
 WHERE name = %s AND version = %s AND build = 1 AND position = %s
 """
 _FAIL = """
-UPDATE projection_checkpoints SET reason = %s, updated_at = now() WHERE name = %s AND version = %s AND build = 1
+UPDATE projection_checkpoints SET reason = %s, failed_position = %s, updated_at = now()
+WHERE name = %s AND version = %s AND build = 1
 """
+_FAILED = """
+SELECT reason IS NOT NULL FROM projection_checkpoints WHERE name = %s AND version = %s AND build = 1
+"""
+_SKIPPED = "SELECT EXISTS (SELECT FROM projection_skips WHERE name = %s AND version = %s AND position = %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,16 @@ class RelayPosition:
         """Everything up to ``after`` was handed on. A position that somebody else has set meanwhile stays."""
         await self.connection.execute(_MOVE, (after, rate, self.name, VERSION, before))
 
-    async def fail(self, reason: str) -> None:
-        """Say why it does not go on; that is gone when it does."""
-        await self.connection.execute(_FAIL, (reason, self.name, VERSION))
+    async def fail(self, reason: str, position: int | None = None) -> None:
+        """Say why it does not go on, and at which event; that is gone when it does, or somebody wants another try."""
+        await self.connection.execute(_FAIL, (reason, position, self.name, VERSION))
+
+    async def failed(self) -> bool:
+        """Whether nobody has said yet that another try is worth it."""
+        row = await (await self.connection.execute(_FAILED, (self.name, VERSION))).fetchone()
+        return bool(row and row[0])
+
+    async def skipped(self, position: int) -> bool:
+        """Whether the event is to be left out."""
+        row = await (await self.connection.execute(_SKIPPED, (self.name, VERSION, position))).fetchone()
+        return bool(row and row[0])

@@ -15,6 +15,7 @@ import structlog
 from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.published_events import Wanted
+from send2llm.domain.errors import StoreUnavailable, UnreadableEvent
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.feed.arrivals import hear_of_arrivals
@@ -22,7 +23,7 @@ from send2llm.infrastructure.feed.documents import EventDocuments
 from send2llm.infrastructure.feed.pages import EventPages
 from send2llm.infrastructure.feed.published import CHANNEL
 from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION, NOTICE_VANISHED_CLIENT
-from send2llm.infrastructure.projections.failures import reason_of
+from send2llm.infrastructure.projections.failures import is_passing, reason_of
 from send2llm.infrastructure.relay.position import RelayPosition
 from send2llm.infrastructure.relay.target import RelayFailed, RelayTarget
 
@@ -95,8 +96,11 @@ class EventRelay:
                 log.info("relay.running", relay=self._name)
                 await self._relay(position, EventPages(pool, self._documents), target, stop)
             except RelayFailed as error:
-                await position.read()
-                await position.fail(str(error))
+                await _tell(position, str(error))
+                raise
+            except Exception as error:  # whatever it was, people shall see why it does not go on
+                if not (is_passing(error) or isinstance(error, StoreUnavailable)):
+                    await _tell(position, reason_of(error))
                 raise
 
     async def _relay(
@@ -109,13 +113,30 @@ class EventRelay:
             if paused:
                 await self._wait(self._poll, stop)
                 continue
-            page = await pages.read(at, PAGE, self._wanted, PAGE_BYTES)
+            try:
+                page = await pages.read(at, PAGE, self._wanted, PAGE_BYTES)
+            except UnreadableEvent as error:
+                await self._step_over(position, at, error, stop)
+                continue
             if page.events:
                 await target.publish(page.events)
             if page.reached > at:
                 await position.move(at, page.reached, len(page.events) / max(time.monotonic() - began, 1e-6))
             if not page.more:
                 await self._wait(self._poll, stop)
+
+    async def _step_over(self, position: RelayPosition, at: int, error: UnreadableEvent, stop: threading.Event) -> None:
+        """Pass over an event that nobody can read, once somebody has said so; all before it was handed on."""
+        culprit = error.position
+        if culprit is not None and await position.skipped(culprit):
+            log.warning("relay.skipped", relay=self._name, position=culprit)
+            await position.move(at, culprit, 0.0)
+            return
+        await position.fail(reason_of(error), culprit)
+        log.error("relay.failed", relay=self._name, error=type(error).__name__, position=culprit)
+        while not stop.is_set() and await position.failed():
+            self._alarm.clear()  # new events change nothing
+            await self._wait(self._poll, stop)
 
     async def _wait(self, seconds: float, stop: threading.Event) -> None:
         """Until something is stored, or the time is over, or about a quarter of a second after ``stop``."""
@@ -124,3 +145,10 @@ class EventRelay:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, 0.25)):
                     await self._alarm.wait()
+
+
+async def _tell(position: RelayPosition, reason: str) -> None:
+    """Write down why it does not go on; the row may not be there yet."""
+    with suppress(psycopg.Error):
+        await position.read()
+        await position.fail(reason)

@@ -19,23 +19,27 @@ if TYPE_CHECKING:
 
     from send2llm.infrastructure.event_store.text_keys import TextKeys
 
+RESTORE_KEYS = "Restore the rows of conversation_keys from a backup, or erase the conversations that lost theirs."
+
 app = typer.Typer(no_args_is_help=True, help="The keys under which what was said is kept.")
 
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Show the master keys, by their names, and how many conversations' keys each of them wraps."""
-    from send2llm.infrastructure.event_store.text_key_rows import count_by_master_key
+    """Show the master keys, by their names, and how many conversations' keys each wraps; and how many are lost."""
+    from send2llm.infrastructure.event_store.text_key_rows import count_by_master_key, count_lost
 
     with _opened() as (connection, keys):
-        counts = count_by_master_key(connection)
+        counts, lost = count_by_master_key(connection), count_lost(connection)
     names = list(dict.fromkeys([*(keys.names if keys else ()), *counts]))
     lines = [(name, _role(name, keys), counts.get(name, 0)) for name in names]
     if as_json:
         columns = ("master_key", "role", "conversations")
         told = [dict(zip(columns, line, strict=True)) for line in lines]
-        write_json({"encrypts": keys is not None, "master_keys": told})
+        write_json({"encrypts": keys is not None, "master_keys": told, "lost": lost})
         return
+    if lost:
+        note(f"Conversations whose key is lost, without an erasure: {count(lost)}. {RESTORE_KEYS}")
     if keys is None:
         note("No master key is set: what is said is stored in plain, and cannot be erased. Set encryption.key_file.")
     if lines:

@@ -30,7 +30,7 @@ from send2llm.interfaces.http import (
     usage,
 )
 from send2llm.interfaces.http.answering import AnswerEndpoint
-from send2llm.interfaces.http.errors import ErrorView
+from send2llm.interfaces.http.errors import ErrorView, log_unreadable
 from send2llm.interfaces.http.front import CONTEXT, OPENAI_PATHS, Endpoint, Front, speaks_anthropic
 from send2llm.interfaces.http.openapi import describe_hot_routes
 
@@ -102,6 +102,7 @@ _ADVICE = {
 
 
 async def _show_error(request: Request, error: Exception) -> Response:
+    log_unreadable(error)
     view = _view(error)
     headers = {name.decode(): value.decode() for name, value in view.headers}
     if request.url.path.startswith("/v1") and speaks_anthropic(request.scope):

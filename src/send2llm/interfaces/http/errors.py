@@ -7,6 +7,7 @@ from math import ceil
 from uuid import UUID
 
 import orjson
+import structlog
 
 from send2llm.application.patience import CallerLeft
 from send2llm.domain.errors import (
@@ -29,11 +30,14 @@ from send2llm.domain.errors import (
     Send2LLMError,
     StoreUnavailable,
     UnknownModel,
+    UnreadableEvent,
 )
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.formats.anthropic.errors import write_error as write_anthropic_error
 from send2llm.infrastructure.formats.caller_format import ShownError
 from send2llm.infrastructure.formats.openai_errors import write_error
+
+logger = structlog.get_logger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a caller that left; nobody reads it but logs and metrics."""
@@ -72,6 +76,7 @@ _STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (PermissionDenied, 502, "server_error"),
     (ConnectionFailed, 502, "server_error"),
     (ProviderError, 502, "server_error"),
+    (UnreadableEvent, 500, "server_error"),
     (BudgetExceeded, 429, "insufficient_quota"),
     (CallerLeft, CLIENT_CLOSED_REQUEST, "client_closed_request"),
 )
@@ -94,6 +99,8 @@ class ErrorView:
     headers: tuple[tuple[bytes, bytes], ...]
     budget: dict[str, object] | None = None
     """The numbers of a budget that had not enough left."""
+    position: int | None = None
+    """Of an event that cannot be read, so that who follows the log can step over it."""
 
     @classmethod
     def of(cls, error: Exception) -> "ErrorView":
@@ -101,7 +108,7 @@ class ErrorView:
         for kind, status, type_ in _STATUSES:
             if isinstance(error, kind):
                 code, param = getattr(error, "code", type_), getattr(error, "param", None)
-                return cls(status, type_, code, str(error), param, _headers(error), _budget(error))
+                return cls(status, type_, code, str(error), param, _headers(error), _budget(error), _position(error))
         return cls(500, "server_error", "internal_error", UNEXPECTED, None, ())
 
     def shown(self, request_id: UUID | None = None) -> ShownError:
@@ -131,7 +138,19 @@ class ErrorView:
             problem["param"] = self.param
         if self.budget is not None:
             problem["budget"] = self.budget
+        if self.position is not None:
+            problem["position"] = self.position
         return orjson.dumps(problem)
+
+
+def log_unreadable(error: Exception) -> None:
+    """Tell the operator of a stored event that stands in a caller's way."""
+    if isinstance(error, UnreadableEvent):
+        logger.error("unreadable_event", code=error.code, position=error.position, reason=str(error))
+
+
+def _position(error: Exception) -> int | None:
+    return error.position if isinstance(error, UnreadableEvent) else None
 
 
 def _headers(error: Exception) -> tuple[tuple[bytes, bytes], ...]:

@@ -15,7 +15,7 @@ from send2llm.interfaces.http import answers
 from send2llm.interfaces.http.asgi import EVENT_STREAM, NO_BUFFERING, Receive, Scope, Send, send_pieces
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
-from send2llm.interfaces.http.errors import ErrorView
+from send2llm.interfaces.http.errors import ErrorView, log_unreadable
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 LARGEST_PAGE = 1000
@@ -116,6 +116,7 @@ async def _written(pages: AsyncGenerator[PublishedPage]) -> AsyncGenerator[bytes
     except Exception as error:  # the status is out: whatever it was must be said in the stream
         if not isinstance(error, Send2LLMError):
             logger.exception("stream_failed")
+        log_unreadable(error)
         yield b"event: error\ndata: " + ErrorView.of(error).problem() + b"\n\n"
 
 

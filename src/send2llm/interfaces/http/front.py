@@ -28,7 +28,7 @@ from send2llm.interfaces.http.asgi import (
     send_answer,
     with_whole_body,
 )
-from send2llm.interfaces.http.errors import ErrorView, Unauthorized
+from send2llm.interfaces.http.errors import ErrorView, Unauthorized, log_unreadable
 
 logger = structlog.get_logger(__name__)
 
@@ -112,6 +112,7 @@ class Front:
         path: str = scope["path"]
         if not isinstance(error, Send2LLMError):
             logger.error("request_failed", path=path, exc_info=error)
+        log_unreadable(error)
         if answer.complete:
             return  # FastAPI has answered it already
         if answer.status:

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 import structlog
 
-from send2llm.bootstrap import TEXT_KEYS_FILE, database_of, projections, refuse_lost_master_keys, refuse_old_schema
+from send2llm.bootstrap import TEXT_KEYS_FILE, database_of, projections, ready_master_keys, refuse_old_schema
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path
@@ -85,19 +85,20 @@ class ServiceSupervisor:
     async def _start_database(self, stack: contextlib.AsyncExitStack) -> dict[str, str]:
         if self._settings.database_url is not None:
             await asyncio.to_thread(refuse_old_schema, database_of(self._settings))
-            await asyncio.to_thread(refuse_lost_master_keys, database_of(self._settings), self._settings)
+            database = database_of(self._settings)
+            await asyncio.to_thread(ready_master_keys, database, self._settings, self._settings.encryption.key_file)
             return {}
         postgres = EmbeddedPostgres(self._data_dir)
         dsn = await asyncio.to_thread(postgres.start)
         stack.push_async_callback(asyncio.to_thread, postgres.stop)
         await asyncio.to_thread(migrate, postgres.connection_info)
-        # Before anybody makes a new master key in the place of one that was lost.
-        await asyncio.to_thread(refuse_lost_master_keys, postgres.connection_info, self._settings)
+        file = self._settings.encryption.key_file or self._data_dir / TEXT_KEYS_FILE
+        await asyncio.to_thread(ready_master_keys, postgres.connection_info, self._settings, file)
         await stack.enter_async_context(_kept_running(postgres))
         self._announce(f"PostgreSQL runs in {self._data_dir}")
         environment = {f"{ENV_PREFIX}DATABASE_URL": dsn}
         if self._settings.encryption.key is None and self._settings.encryption.key_file is None:
-            environment[f"{ENV_PREFIX}ENCRYPTION__KEY_FILE"] = str(self._data_dir / TEXT_KEYS_FILE)
+            environment[f"{ENV_PREFIX}ENCRYPTION__KEY_FILE"] = str(file)
         if self._settings.seals.key is None and self._settings.seals.key_file is None:
             environment[f"{ENV_PREFIX}SEALS__KEY_FILE"] = str(self._data_dir / SEALING_KEY_FILE)
         return environment

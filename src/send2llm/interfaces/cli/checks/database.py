@@ -9,18 +9,23 @@ from typing import Any
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from send2llm.domain.errors import Send2LLMError
+from send2llm.bootstrap import text_keys
+from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.event_store.errors import EventStoreMisconfigured
 from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
+from send2llm.infrastructure.event_store.text_key_rows import count_lost, refuse_unknown_master_key
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
 from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.interfaces.cli.checks import Finding
+from send2llm.interfaces.cli.encryption import RESTORE_KEYS
 from send2llm.settings import Settings
 
 CONNECT_SECONDS = 5
 LONG_TRANSACTION_SECONDS = 60
+COUNT_SECONDS = 10
+"""How long it may take to look for keys that are lost: some million conversations."""
 
 _TRIGGER = """
     SELECT tgenabled <> 'D' FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = %s
@@ -75,7 +80,10 @@ def check_database(settings: Settings, data_dir: Path) -> Iterator[Finding]:
             yield Finding(warning.setting, "warn", f"it is {warning.value}", warning.message)
         if not warnings:
             yield Finding("durability", "ok", "fsync, full_page_writes and synchronous_commit are on")
-        yield from _check_schema(database)
+        schema = list(_check_schema(database))
+        yield from schema
+        if all(finding.verdict == "ok" for finding in schema):
+            yield _check_text_keys(connection, settings)
         yield from _check_events_table(connection)
 
 
@@ -90,6 +98,26 @@ def _check_schema(database: ConnectionInfo) -> Iterator[Finding]:
         yield Finding("schema", "fail", f"migrations are missing: {', '.join(missing)}", remedy)
     else:
         yield Finding("schema", "ok", "up to date")
+
+
+def _check_text_keys(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
+    """Whether the master keys that are set open the keys of all conversations, and no conversation has lost its key."""
+    name = "keys of texts"
+    try:
+        refuse_unknown_master_key(connection, text_keys(settings))
+    except (ConfigurationError, OSError) as error:
+        return Finding(name, "fail", _first_line(error), "A service does not start without it.")
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL statement_timeout = '{COUNT_SECONDS}s'")
+            lost = count_lost(connection)
+    except psycopg.errors.QueryCanceled:
+        found = "the master keys are there; too many conversations to look at the keys of all"
+        return Finding(name, "ok", found, "Run: send2llm encryption status")
+    if lost:
+        found = f"conversations whose key is lost, without an erasure: {lost}"
+        return Finding(name, "fail", found, RESTORE_KEYS)
+    return Finding(name, "ok", "none is lost, and the master keys are there")
 
 
 def _check_events_table(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
