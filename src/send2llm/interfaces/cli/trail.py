@@ -82,8 +82,8 @@ class _Pages:
         more = True
         while more:
             page = self._client.get("/api/audit/trail", after=self._after, limit=PAGE, **self._query)
-            yield from page["data"]
             more, self._after, self.known_to = page["more"], page["reached"], page["known_to"]
+            yield from page["data"]
 
 
 def _write(event: "JsonDocument") -> None:
