@@ -470,7 +470,7 @@ def _of_the_settings(settings: Settings) -> Iterator[tuple[type, Any]]:
     yield BudgetPolicy, settings.budgets.policy()
     yield Timeouts, Timeouts(**settings.timeouts.model_dump())
     yield RetryPolicy, RetryPolicy(**settings.retries.model_dump())
-    yield ModelNames, _model_names(settings)
+    yield ModelNames, model_names(settings)
     yield PriceBook, prices
     yield PriceVersions, prices
     yield ContextWindows, catalogue
@@ -574,7 +574,12 @@ def price_book(settings: Settings, clock: Clock) -> OverridePriceBook:
 
 def price_book_of_history(settings: Settings, clock: Clock) -> OverridePriceBook:
     """The same, and also what known providers cost that are not configured, or are no longer."""
-    return _price_book(settings, _catalogue(settings, clock, PRESETS))
+    return _price_book(settings, catalogue_of_history(settings, clock))
+
+
+def catalogue_of_history(settings: Settings, clock: Clock) -> GenaiPriceBook:
+    """The catalogue, with known providers that are not configured, or are no longer."""
+    return _catalogue(settings, clock, PRESETS)
 
 
 def _catalogue(
@@ -597,7 +602,8 @@ def _price_book(settings: Settings, catalogue: PriceBook) -> OverridePriceBook:
     )
 
 
-def _model_names(settings: Settings) -> ModelNames:
+def model_names(settings: Settings) -> ModelNames:
+    """What callers may call a model."""
     listed = {name: provider.models for name, provider in settings.providers.items()}
     closed = {name for name, provider in settings.providers.items() if provider.only_listed}
     beginnings = {name: provider.models_begin_with for name, provider in settings.providers.items()}

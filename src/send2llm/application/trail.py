@@ -65,14 +65,13 @@ FACTS: Mapping[str, frozenset[str]] = MappingProxyType(
                 " output_limit paid_by passed_over idempotency_key template"
             ),
             "conversation.attempt_failed": (
-                "completion_id attempt provider model error detail retryable status duration cost_usd assumed"
-                " next_attempt"
+                "completion_id attempt provider model error retryable status duration cost_usd assumed next_attempt"
             ),
             "conversation.completion_received": (
                 "completion_id provider model attempts duration time_to_first_token reported_usage estimated_usage"
                 " cost_usd price_version response_id response_model assumed"
             ),
-            "conversation.completion_failed": "completion_id error detail attempts duration",
+            "conversation.completion_failed": "completion_id error attempts duration",
             "conversation.completion_interrupted": (
                 "completion_id reason duration reported_usage estimated_usage cost_usd price_version assumed attempts"
                 " provider model"
@@ -103,7 +102,9 @@ FACTS: Mapping[str, frozenset[str]] = MappingProxyType(
         }.items()
     }
 )
-"""The fields that hold no words of callers, by topic; all others are left out, those of unknown topics too."""
+"""The fields that hold no words of callers, by topic; all others are left out, those of unknown topics too.
+
+What a provider says about a failure (``detail``) may quote what it was sent, so it is none of them."""
 
 
 def without_texts(topic: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

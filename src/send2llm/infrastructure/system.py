@@ -22,6 +22,16 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class FixedClock(SystemClock):
+    """The machine's clock, but for its time of day, which stands still."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+
 class TimeOrderedIdentifiers:
     """UUIDs of version 7 (RFC 9562): they sort by the time of their making, which keeps indexes dense."""
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import NullPool, create_engine
@@ -33,17 +34,18 @@ class Asking:
         self._conversations: dict[UUID, UUID] = {}
 
     def __call__(
-        self, question: str, end: str = "received", *, at: datetime = EVENING, tenant: str = "default"
+        self, question: str, end: str = "received", *, at: datetime = EVENING, tenant: str = "default", **answer: Any
     ) -> UUID:
-        """A call that ends as ``end`` says, ``""`` not at all; gives its id."""
+        """A call that ends as ``end`` says, ``""`` not at all; gives its id. ``answer``: as what was received says."""
         completion = uuid4()
         conversation = self._conversations[completion] = uuid4()
         begun = [ConversationStarted(), said(question), requested(completion)]
         if end == "retried":
-            begun.append(_rate_limited(completion))
+            begun.append(_failed_over(completion))
         self._writer.write(conversation, *begun, at=at, tenant=tenant)
         if end:
-            self._writer.write(conversation, _ending(end, completion), at=at + timedelta(minutes=2), tenant=tenant)
+            ending = received(completion, **answer) if end == "charged" else _ending(end, completion)
+            self._writer.write(conversation, ending, at=at + timedelta(minutes=2), tenant=tenant)
         return completion
 
     def answer(self, completion: UUID) -> None:
@@ -51,18 +53,19 @@ class Asking:
         self._writer.write(self._conversations[completion], received(completion), at=EVENING + timedelta(hours=1))
 
 
-def _rate_limited(completion: UUID) -> AttemptFailed:
+def _failed_over(completion: UUID) -> AttemptFailed:
     return AttemptFailed(
         completion_id=completion,
         attempt=1,
         provider="echo",
         model="parrot",
-        error="rate_limited",
+        error="provider_timeout",
         detail="",
         retryable=True,
-        status=429,
+        status=None,
         duration=0.1,
         cost_usd=Decimal("0.000001"),
+        assumed="echo may have charged all that was held for it",
         next_attempt=Attempt(2, "other", "raven"),
     )
 

@@ -88,6 +88,7 @@ def test_every_event_and_every_call_is_there(migrated: ConnectionInfo, ask: Aski
     assert (one["input_tokens"], one["output_tokens"], one["cost_usd"]) == (12, 7, Decimal("0.000123"))
     assert (one["messages"], one["input_characters"], one["output_characters"]) == (1, 1, 22)
     assert (calls[str(retried)]["provider"], calls[str(retried)]["cost_usd"]) == ("other", Decimal("0.000124"))
+    assert (calls[str(retried)]["failed_attempts_usd"], calls[str(retried)]["assumed"]) == (Decimal("0.000001"), "")
     assert (calls[str(failed)]["error"], calls[str(failed)]["cost_usd"]) == ("provider_error", 0)
     assert parts.days_of(tmp_path / "events") == ["2026-11-26", "2026-11-27"]
     assert parts.days_of(tmp_path / "calls") == ["2026-11-26"]

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,11 +13,42 @@ import pyarrow.parquet as pq
 import pytest
 from stored_calls import EVENING, Asking, seal_all
 
+from send2llm.domain.completion import Usage
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
 
 PRICES = '[prices."echo/parrot"]\ninput = 1\noutput = 2\n[prices."other/raven"]\ninput = "10"\noutput = "20"\n'
+CONFIGURATION = """
+[providers.house]
+base_url = "http://127.0.0.1:9/v1"
+models = ["small", "large"]
+
+[routes]
+answers = ["house/large", "house/small", "nobody-knows"]
+
+[prices."house/large"]
+input = 10
+output = 20
+
+[prices."house/small"]
+input = 1
+output = 40
+"""
+KILLED_AT_THE_PRICES = """
+import os, signal, sys
+from send2llm.interfaces.cli import main
+
+def hook(name, arguments):
+    if name == "open" and str(arguments[0]).endswith("prices.toml"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+main()
+"""
 CAPS = '[[budgets]]\nprovider = "echo"\nlimit_usd = "0.0002"\nperiod = "day"\n'
+
+
+MAIN = "from send2llm.interfaces.cli import main; main()"
 
 
 class CommandLine:
@@ -29,10 +61,12 @@ class CommandLine:
             "HOME": str(folder),
             "SEND2LLM_DATABASE_URL": database.dsn,
             "SEND2LLM_DATA_DIR": str(folder),
+            "TMPDIR": str(folder / "passing"),
         }
+        (folder / "passing").mkdir(exist_ok=True)
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from send2llm.interfaces.cli import main; main()", *arguments]
+    def run(self, *arguments: str, code: int = 0, program: str = MAIN) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
         )
@@ -95,6 +129,62 @@ def test_it_is_written_in_every_format(cli: CommandLine) -> None:
     assert "What failed attempts were charged" in (cli.folder / "out.html").read_text()
 
 
+def test_prices_are_those_of_a_recorded_version(cli: CommandLine, ask: Asking) -> None:
+    """12 tokens in and 7 out for $0.000123 is one equation and no price; others tell that it is $5 and $9 a million."""
+    found = cli.json("replay", "prices", "--price-version", "test 1")
+    assert (found["total"]["left_out"], found["total"]["kept"]) == (4, 2)
+    for usage, cost in ((Usage(100, 10), "0.00059"), (Usage(7, 12), "0.000143"), (Usage(1, 1), "0.000014")):
+        ask("a question of another length", "charged", usage=usage, cost_usd=Decimal(cost))
+    unknown = {"usage": Usage(1000, 100), "cost_usd": None}
+    ask("a question at an unknown price", "charged", at=EVENING.replace(day=25), **unknown)
+    found = cli.json("replay", "prices", "--price-version", "test 1", "--until", "2026-11-26")
+    assert (found["total"]["left_out"], found["total"]["recorded_usd"]) == (0, "0.000123")
+    assert found["total"]["replayed_usd"] == "0.006023"
+
+
+def test_prices_are_those_of_a_day(cli: CommandLine, ask: Asking) -> None:
+    """The catalogue knows both prices of a model that became cheaper for long requests on 2026-03-13."""
+    long = Usage(500_000, 1_000)
+    ask("a long question", "charged", usage=long, cost_usd=Decimal(1), provider="anthropic", model="claude-sonnet-4-6")
+    lines = [
+        cli.json("replay", "prices", "--prices-at", day, "--provider", "anthropic")["total"]["replayed_usd"]
+        for day in ("2026-03-12", "2026-03-13")
+    ]
+    assert lines == ["3.0225", "1.515"]
+
+
+def test_another_route_has_several_candidates(cli: CommandLine) -> None:
+    """12 tokens in, 7 out: $0.00026 at the large one, $0.000292 at the small one."""
+    (cli.folder / "send2llm.toml").write_text(CONFIGURATION)
+    command = ("replay", "route", "--tokens", "1", "--by", "tenant", "--tenant", "default", "--to")
+    cheapest = cli.json(*command, "answers", "--strategy", "cheapest")
+    assert [(line["to"], line["calls"], line["high_usd"]) for line in cheapest["data"]] == [
+        ("as recorded", 2, "0.5"),
+        ("house/large", 3, "0.000781"),
+    ]
+    assert any("no price is known: house/nobody-knows" in note for note in cheapest["notes"])
+    first = cli.json(*command, "house/small", "--to", "house/large")
+    assert [(line["to"], line["high_usd"]) for line in first["data"]][1] == ("house/small", "0.000877")
+
+
+def test_a_replay_that_was_killed_leaves_nothing(cli: CommandLine) -> None:
+    cli.run("replay", "prices", "--prices", "prices.toml", code=-9, program=KILLED_AT_THE_PRICES)
+    assert list((cli.folder / "passing").iterdir()) == []
+
+
+def test_what_lies_between_the_days_of_an_export_is_told(cli: CommandLine) -> None:
+    cli.run("export", "history")
+    (cli.folder / "history" / "calls" / "day=foo").mkdir()
+    failed = cli.run("replay", "prices", "--export", "history", code=1)
+    assert "day=foo is no day of an export" in failed.stderr
+
+
+def test_where_no_export_can_be_written_is_told(cli: CommandLine) -> None:
+    failed = cli.run("export", "/proc/x", code=1)
+    assert "/proc/x" in failed.stderr
+    assert "name another folder" in failed.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -103,7 +193,11 @@ def test_it_is_written_in_every_format(cli: CommandLine) -> None:
         (["prices", "--prices", "caps.toml"], "has to hold tables"),
         (["prices", "--by", "colour"], "is not one of"),
         (["route", "--to", "no/such"], "no price of no/such"),
+        (["route", "--to", "other/raven", "--strategy", "luck"], "--strategy is first or cheapest"),
+        (["prices", "--price-version", "test 2"], "known are 'genai-prices "),
+        (["prices", "--price-version", "test 1", "--prices", "prices.toml"], "choose one of them"),
         (["budgets", "prices.toml"], "has to hold tables"),
+        (["cache", "--seconds", "1e30"], "is no lifetime"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else None,
 )

@@ -142,6 +142,12 @@ async def test_on_the_command_line(gateway: Gateway) -> None:
     document = json.loads((await run(gateway, "--conversation", conversation, "--json"))[1])
     assert document["subject"] == {"conversation": conversation}
     assert len(document["data"]) == 4
+    shortened = await run(gateway, "--actor", "anonymous", "--limit", "2")
+    assert "2 events" in shortened[2]
+    assert "known up to 0" not in shortened[2]
+    assert "is behind" not in shortened[2]
+    limited = json.loads((await run(gateway, "--actor", "anonymous", "--limit", "2", "--json"))[1])
+    assert limited["known_to"] == document["known_to"] >= limited["data"][-1]["position"]
     assert "Nothing is known" in (await run(gateway, "--actor", "nobody"))[2]
     assert "Name one thing" in (await run(gateway))[2]
 

@@ -12,8 +12,9 @@ from hypothesis import given, strategies as st
 from send2llm.application.replay.budget_caps import BudgetReplay, Cap
 from send2llm.application.replay.cache_lifetime import replay_cache
 from send2llm.application.replay.calls import Call
-from send2llm.application.replay.repricing import reprice
-from send2llm.application.replay.rerouting import Span, costs_between, reroute
+from send2llm.application.replay.recorded_prices import RecordedPrices
+from send2llm.application.replay.repricing import at_prices, at_version, notes_on_version, reprice
+from send2llm.application.replay.rerouting import Route, Span, Strategy, Target, costs_between, reroute
 from send2llm.domain.budget_period import Recurrence
 from send2llm.domain.budget_scope import WHOLE_SERVICE, BudgetScope
 from send2llm.domain.completion import Usage
@@ -52,6 +53,7 @@ def call(minute: float = 0, cost: str | None = "0.01", *, lasts: float = 1, **ot
         "failed_attempts_usd": USD(0),
         "hold_usd": None,
         "assumed": "",
+        "price_version": "",
         "digest": "d",
     }
     return Call(**{**fields, **other})
@@ -59,7 +61,7 @@ def call(minute: float = 0, cost: str | None = "0.01", *, lasts: float = 1, **ot
 
 def test_every_call_is_priced_anew() -> None:
     calls = [call(), call(), call(model="large", cost="1")]
-    report = reprice(calls, OneList(small=CHEAP, large=CHEAP), ["model"])
+    report = reprice(calls, at_prices(OneList(small=CHEAP, large=CHEAP)), ["model"])
     assert [dict(line) for line in report.lines] == [
         {
             "model": model,
@@ -81,31 +83,156 @@ def test_every_call_is_priced_anew() -> None:
 def test_what_does_not_follow_from_tokens_is_kept() -> None:
     interrupted = call(cost="0.5", status="interrupted", usage=None, assumed="its hold")
     retried = call(cost="0.31", failed_attempts_usd=USD("0.3"))
-    total = reprice([interrupted, retried], OneList(small=CHEAP), []).total
+    total = reprice([interrupted, retried], at_prices(OneList(small=CHEAP)), []).total
     assert (total["kept"], total["replayed_usd"]) == (1, USD("0.5") + USD("0.3") + USD("0.002"))
 
 
 def test_prices_that_nobody_knows_are_told_apart() -> None:
     calls = [call(model="unheard-of"), call(cost=None), call(status="refused", cost="0")]
-    total = reprice(calls, OneList(small=CHEAP), []).total
+    total = reprice(calls, at_prices(OneList(small=CHEAP)), []).total
     assert (total["calls"], total["left_out"], total["unknown_then"]) == (2, 1, 1)
     assert (total["recorded_usd"], total["replayed_usd"]) == (0, USD("0.002"))
 
 
+def charged(price: Price, *usages: Usage, **other: Any) -> list[Call]:
+    """Calls as they were charged by a price."""
+    return [
+        call(number, str(price.cost(usage)), usage=usage, price_version=price.version, **other)
+        for number, usage in enumerate(usages)
+    ]
+
+
+OLD = Price("list 1", Rate(USD(3)), Rate(USD(15)), cache_read=Rate(USD("0.3")))
+
+
+def test_the_prices_of_a_version_follow_from_its_calls() -> None:
+    """Three kinds of tokens, three different calls, and a fourth that agrees."""
+    told = charged(OLD, Usage(1000, 500), Usage(10, 70), Usage(100, 20, 80), Usage(500, 40, 100), model="small")
+    retried = call(5, "0.5", failed_attempts_usd=USD("0.494"), usage=Usage(1000, 200), price_version="list 1")
+    new = call(9, "0.7", usage=Usage(2_000_000, 1_000_000, 1_000_000), price_version="list 2")
+    recorded = RecordedPrices.of([*told, retried, new], "list 1")
+    assert recorded.versions == {"list 1", "list 2"}
+    assert recorded.contradictions() == []
+    total = reprice([new], at_version(recorded, OneList()), []).total
+    assert (total["replayed_usd"], total["left_out"]) == (USD(3) + USD("0.3") + USD(15), 0)
+
+
+def test_what_calls_do_not_tell_for_certain_is_left_out() -> None:
+    told = charged(OLD, Usage(1000, 500), Usage(10, 70))
+    asked = call(usage=Usage(20, 10))
+
+    def left_out(*calls: Call, price: Call = asked) -> object:
+        return reprice([price], at_version(RecordedPrices.of(calls, "list 1"), OneList()), []).total["left_out"]
+
+    assert left_out(*told[:1]) == 1  # one equation, two prices
+    assert left_out(*told, *told) == 1  # nothing else confirms them
+    confirmed = [*told, *charged(OLD, Usage(7, 7))]
+    assert left_out(*confirmed) == 0
+    assert left_out(*confirmed, price=call(usage=Usage(20, 10, cache_read_input_tokens=5))) == 1
+    assert left_out(*confirmed, price=call(usage=Usage(20, 10), model="large")) == 1
+    # Neither do calls of other versions tell anything, nor what was assumed, nor what providers said themselves.
+    assert left_out(*(one._replace(price_version="list 2") for one in confirmed)) == 1
+    assert left_out(*(one._replace(assumed="its hold") for one in confirmed)) == 1
+    assert RecordedPrices.of([call(price_version="reported by the provider")], "list 1").versions == set()
+
+
+def test_prices_that_depend_on_the_length_are_no_single_ones() -> None:
+    usages = [Usage(10, 1), Usage(20, 9), Usage(30, 5), Usage(5000, 100)]
+    recorded = RecordedPrices.of(charged(TIERED, *usages), "tiered")
+    total = reprice([call()], at_version(recorded, OneList()), []).total
+    assert (total["left_out"], recorded.contradictions()) == (1, ["openai/small"])
+    assert "openai/small" in notes_on_version(recorded)[-1]
+    # Today's list is of that version, and says it all.
+    total = reprice([call()], at_version(recorded, OneList(small=TIERED)), []).total
+    assert total["replayed_usd"] == TIERED.cost(Usage(1000, 500))
+
+
+RATES = st.decimals(0, 100, places=4)
+USAGES = st.builds(
+    lambda fresh, read, written, hour, out: Usage(
+        fresh + read + written + hour, out, read, written + hour, cache_write_1h_input_tokens=hour
+    ),
+    *[st.integers(0, 5000)] * 5,
+)
+
+
+@given(st.lists(RATES, min_size=5, max_size=5), st.lists(USAGES, max_size=12), USAGES)
+def test_what_is_known_of_a_version_is_right(rates: list[Decimal], seen: list[Usage], asked: Usage) -> None:
+    fresh, read, written, hour, out = map(Rate, rates)
+    price = Price("list 1", fresh, out, read, written, cache_write_1h=hour)
+    recorded = RecordedPrices.of(charged(price, *seen), "list 1")
+    assert recorded.contradictions() == []
+    assert recorded.cost("openai", "small", asked) in (None, price.cost(asked))
+
+
 def test_sums_are_exact() -> None:
     calls = [call(cost="999999999999999.000000000001") for _ in range(1000)]
-    total = reprice(calls, OneList(small=CHEAP), []).total
+    total = reprice(calls, at_prices(OneList(small=CHEAP)), []).total
     assert total["recorded_usd"] == USD("999999999999999000.000000001")
 
 
 def test_another_route_is_a_range() -> None:
-    report = reroute([call(), call()], "mistral/tiny", CHEAP, Span.parse("0.9-1.2", "tokens"), ONE, ["model"])
+    route = Route([Target("mistral/tiny", CHEAP, 5)], "first", Span.parse("0.9-1.2", "tokens"), ONE)
+    report = reroute([call(), call()], route, ["model"])
     (line,) = report.lines
+    assert report.title == "The same calls at mistral/tiny"
     assert (line["recorded_usd"], line["low_usd"], line["high_usd"]) == (USD("0.02"), USD("0.0036"), USD("0.0048"))
     assert any("quality" in note for note in report.notes)
 
 
 ONE = Span(Fraction(1), Fraction(1))
+READER = Target("a/reader", Price("1", Rate(USD(1)), Rate(USD(10))), 1500)
+WRITER = Target("b/writer", Price("1", Rate(USD(4)), Rate(USD(4))), 3000)
+LONG, SHORT, HUGE = Usage(1000, 100), Usage(100, 1000), Usage(2000, 2000)
+
+
+def by_target(strategy: Strategy, *targets: Target, tokens: str = "1", length: str = "1") -> dict[Any, Any]:
+    spans = Span.parse(tokens, "--tokens"), Span.parse(length, "--length")
+    calls = [call(usage=usage) for usage in (LONG, LONG, SHORT, HUGE)]
+    calls += [call(usage=None), call(usage=LONG, assumed="its hold"), call(status="refused")]
+    lines = reroute(calls, Route(targets, strategy, *spans), []).lines
+    return {line["to"]: (line["calls"], line["low_usd"], line["high_usd"], line["kept"]) for line in lines}
+
+
+def test_every_call_goes_where_it_is_cheapest() -> None:
+    """Reading 1000 and writing 100 costs $0.002 at the reader, $0.0044 at the writer; the reverse $0.0101, $0.0044."""
+    assert by_target("cheapest", READER, WRITER) == {
+        "a/reader": (2, USD("0.004"), USD("0.004"), 0),
+        "b/writer": (1, USD("0.0044"), USD("0.0044"), 0),
+        "as recorded": (3, USD("0.03"), USD("0.03"), 3),  # too long for both; no usage; assumed
+    }
+
+
+def test_the_dearer_end_of_the_range_decides() -> None:
+    """Answers up to five times as long: $0.006 against $0.006 at most, so the first; at seven times, the writer."""
+    five, seven = (by_target("cheapest", READER, WRITER, length=f"1-{times}") for times in (5, 7))
+    assert five["a/reader"] == (2, USD("0.004"), USD("0.012"), 0)
+    assert seven["b/writer"] == (2, USD("0.0088"), USD("0.0136"), 0)
+    assert "a/reader" not in seven
+
+
+def test_the_first_that_has_room_takes_the_call() -> None:
+    wide = Target("c/wide", CHEAP)
+    assert by_target("first", READER, WRITER, wide) == {
+        "a/reader": (3, USD("0.0141"), USD("0.0141"), 0),
+        "as recorded": (2, USD("0.02"), USD("0.02"), 2),
+        "c/wide": (1, USD("0.006"), USD("0.006"), 0),
+    }
+    assert by_target("first", READER, WRITER, tokens="1-1.5")["b/writer"][0] == 3
+
+
+def test_who_took_the_calls_is_told_within_each_group() -> None:
+    calls = [call(usage=LONG), call(usage=SHORT), call(usage=SHORT, model="large")]
+    report = reroute(calls, Route([READER, WRITER], "cheapest", ONE, ONE), ["model"])
+    assert [(line["model"], line["to"], line["calls"]) for line in report.lines] == [
+        ("large", "b/writer", 1),
+        ("small", "a/reader", 1),
+        ("small", "b/writer", 1),
+    ]
+    assert report.title == "The same calls at the cheapest of a/reader, b/writer"
+    assert report.total["recorded_usd"] == USD("0.03")
+
+
 TOKENS = st.integers(0, 3000)
 TIERED = Price(
     "tiered",
@@ -130,7 +257,9 @@ def test_whatever_the_factor_is_the_cost_is_in_the_range(
         assert low - USD("0.00002") <= TIERED.cost(there) <= high + USD("0.00002")
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "2-1", "0-1", "-1", "1-1000", "1/0"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "1-", "2-1", "0-1", "-1", "1-1000", "1/0", "1e999999999", "1-1e9999999", "nan", "٣"]
+)
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"write 0\.9-1\.2"):
         Span.parse(text, "--tokens")
@@ -208,6 +337,12 @@ def test_the_cache_agrees_with_looking_at_all_answers(asked: list[tuple[int, int
     assert replay_cache(calls, 100, []).total["hits"] == hits
 
 
+@pytest.mark.parametrize("seconds", [-1, 1e30, float("inf"), float("nan")])
+def test_a_lifetime_that_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(InvalidRequest, match="is no lifetime"):
+        replay_cache([], seconds, [])
+
+
 def test_a_group_that_there_is_not_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="not one of day, provider"):
-        reprice([], OneList(), ["colour"])
+        reprice([], at_prices(OneList()), ["colour"])

@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 
 from send2llm.application.trail import FACTS, without_texts
+from send2llm.infrastructure.event_store import texts as encrypted
 from send2llm.infrastructure.event_store.topics import EventRegistry
 
 TEXTS = {
@@ -12,7 +13,9 @@ TEXTS = {
     "conversation.message_added": {"message"},
     "conversation.context_shortened": {"summary"},
     "conversation.completion_requested": {"parameters"},
+    "conversation.attempt_failed": {"detail"},
     "conversation.completion_received": {"answers"},
+    "conversation.completion_failed": {"detail"},
     "conversation.completion_interrupted": {"partial_text"},
     "conversation.feedback_given": {"comment"},
     "conversation.closed": {"reason"},
@@ -30,6 +33,13 @@ def test_every_field_is_a_fact_or_a_text(event_type) -> None:
     texts = TEXTS.get(event_type.topic, set())
     assert texts <= known
     assert FACTS.get(event_type.topic, frozenset()) == known - texts
+
+
+@pytest.mark.parametrize("topic", sorted(encrypted.TEXTS))
+def test_what_is_encrypted_is_no_fact(topic: str) -> None:
+    assert FACTS.get(topic, frozenset()).isdisjoint(
+        name for name, field in encrypted.TEXTS[topic].items() if isinstance(field, encrypted.Text)
+    )
 
 
 def test_texts_are_left_out_and_named() -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal, localcontext
 
 from send2llm.application.replay.calls import Call, grouping
 from send2llm.application.replay.report import EXACT, Kind, Report, summed
+from send2llm.domain.errors import InvalidRequest
 
 COLUMNS: dict[str, Kind] = {
     "calls": "count",
@@ -16,6 +17,9 @@ COLUMNS: dict[str, Kind] = {
     "saved_usd": "usd",
     "unknown_then": "count",
 }
+
+LONGEST = 100 * 366 * 86400
+"""Seconds; what is kept for longer is kept for ever."""
 
 Request = tuple[str, str]
 """Tenant and digest: nobody gets what others were answered."""
@@ -48,7 +52,12 @@ class _Cache:
 
 
 def replay_cache(calls: Iterable[Call], seconds: float, by: Sequence[str]) -> Report:
-    """Exact repeats within ``seconds`` after an answer are answered from it, and cost nothing."""
+    """Exact repeats within ``seconds`` after an answer are answered from it, and cost nothing.
+
+    Raises ``InvalidRequest`` for more than a hundred years, or less than nothing.
+    """
+    if not 0 <= seconds <= LONGEST:
+        raise InvalidRequest(f"seconds: {seconds:g} is no lifetime; give 0 to {LONGEST}.", param="seconds")
     key = grouping(by)
     cache = _Cache(timedelta(seconds=seconds))
     sums: dict[tuple[str, ...], list[int | Decimal]] = {}

@@ -15,9 +15,9 @@ class Call(NamedTuple):
     """A call that has ended.
 
     ``day`` is that of ``requested_at``, in UTC. ``cost_usd`` is what all its attempts cost, ``None`` when no price was
-    known, ``failed_attempts_usd`` what of it failed ones did; ``assumed`` says what of it was not known. ``hold_usd``
-    is what budgets set aside. What was assumed does not follow from
-    ``usage``. Calls with the same ``digest`` asked exactly the same of the same model.
+    known, ``failed_attempts_usd`` what of it failed ones did. ``usage``, ``price_version`` and ``assumed`` are about
+    the last attempt; ``assumed`` says what of its cost was not known, and then that does not follow from ``usage``.
+    ``hold_usd`` is what budgets set aside. Calls with the same ``digest`` asked exactly the same of the same model.
     """
 
     day: str
@@ -33,6 +33,7 @@ class Call(NamedTuple):
     failed_attempts_usd: Decimal
     hold_usd: Decimal | None
     assumed: str
+    price_version: str
     digest: str
 
 

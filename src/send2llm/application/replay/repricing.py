@@ -1,11 +1,13 @@
 """What the same calls would have cost under other prices."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, localcontext
 
 from send2llm.application.ports import PriceBook
 from send2llm.application.replay.calls import Call, grouping
+from send2llm.application.replay.recorded_prices import RecordedPrices
 from send2llm.application.replay.report import EXACT, Kind, Report, summed
+from send2llm.domain.completion import Usage
 
 COLUMNS: dict[str, Kind] = {
     "calls": "count",
@@ -27,9 +29,48 @@ NOTES = (
     "What failed attempts were charged is the same on both sides.",
 )
 
+CostOf = Callable[[str, str, Usage], Decimal | None]
+"""What a usage costs at a provider and model, ``None`` when that is not known."""
 
-def reprice(calls: Iterable[Call], prices: PriceBook, by: Sequence[str]) -> Report:
-    """Every call at the price that ``prices`` has for its provider and model; calls that were refused cost nothing."""
+
+def at_prices(prices: PriceBook) -> CostOf:
+    """What the list says."""
+
+    def cost(provider: str, model: str, usage: Usage) -> Decimal | None:
+        price = prices.price(provider, model)
+        return None if price is None else price.cost(usage)
+
+    return cost
+
+
+def at_version(recorded: RecordedPrices, today: PriceBook) -> CostOf:
+    """What a version says: where today's price is of that version, that one; else what recorded calls tell of it."""
+
+    def cost(provider: str, model: str, usage: Usage) -> Decimal | None:
+        price = today.price(provider, model)
+        if price is not None and price.version == recorded.version:
+            return price.cost(usage)
+        return recorded.cost(provider, model, usage)
+
+    return cost
+
+
+def notes_on_version(recorded: RecordedPrices) -> Sequence[str]:
+    """What has to be said of its prices."""
+    found = [
+        f"Prices of {recorded.version!r}: today's where they are of this version, else as calls tell that it charged.",
+        "left_out: also calls with a kind of token, or a model, whose price no calls of that version tell for certain.",
+    ]
+    if against := recorded.contradictions():
+        found.append(
+            "Without one price for each kind of token (it depends on length or time, or is also by the request): "
+            f"{', '.join(against)}."
+        )
+    return found
+
+
+def reprice(calls: Iterable[Call], cost_of: CostOf, by: Sequence[str], notes: Sequence[str] = ()) -> Report:
+    """Every call at what its usage would cost; calls that were refused cost nothing. ``notes`` are on the prices."""
     key = grouping(by)
     sums: dict[tuple[str, ...], list[int | Decimal]] = {}
     with localcontext(EXACT):
@@ -40,22 +81,23 @@ def reprice(calls: Iterable[Call], prices: PriceBook, by: Sequence[str]) -> Repo
             line = sums.get(group)
             if line is None:
                 line = sums[group] = [0, 0, 0, Decimal(0), Decimal(0), Decimal(0), 0, 0, 0]
-            _add(line, call, prices)
-    return summed("The same calls under other prices", by, COLUMNS, sums, ("recorded_usd", "replayed_usd"), NOTES)
+            _add(line, call, cost_of)
+    chart = ("recorded_usd", "replayed_usd")
+    return summed("The same calls under other prices", by, COLUMNS, sums, chart, (*NOTES, *notes))
 
 
-def _add(line: list[int | Decimal], call: Call, prices: PriceBook) -> None:
+def _add(line: list[int | Decimal], call: Call, cost_of: CostOf) -> None:
     usage, recorded = call.usage, call.cost_usd
     line[0] += 1
     if usage is None or call.assumed:
         replayed = recorded or Decimal(0)
         line[6] += 1
     else:
-        price = prices.price(call.provider, call.model)
-        if price is None:
+        cost = cost_of(call.provider, call.model, usage)
+        if cost is None:
             line[8] += 1
             return
-        replayed = price.cost(usage) + call.failed_attempts_usd
+        replayed = cost + call.failed_attempts_usd
     if recorded is None:
         recorded = Decimal(0)
         line[7] += 1

@@ -1,15 +1,20 @@
 """What the same calls would have cost at another provider or model: a range, because its tokens are not known."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Literal
 
 from send2llm.application.replay.calls import Call, grouping
 from send2llm.application.replay.report import EXACT, Kind, Report, summed
 from send2llm.domain.completion import Usage
 from send2llm.domain.errors import InvalidRequest
 from send2llm.domain.money import Price
+
+Strategy = Literal["first", "cheapest"]
 
 COLUMNS: dict[str, Kind] = {
     "calls": "count",
@@ -31,11 +36,8 @@ class Span:
     @classmethod
     def parse(cls, text: str, name: str) -> "Span":
         """Read ``0.9-1.2``, or one number; raises ``InvalidRequest``."""
-        low, dash, high = text.partition("-")
-        try:
-            span = cls(Fraction(low), Fraction(high if dash else low))
-        except (ValueError, ZeroDivisionError):
-            span = cls(Fraction(0), Fraction(0))
+        found = _RANGE.fullmatch(text)
+        span = cls(Fraction(found[1]), Fraction(found[2] or found[1])) if found else cls(Fraction(0), Fraction(0))
         if not 0 < span.low <= span.high <= _MOST:
             raise InvalidRequest(
                 f"{name}: {text[:40]!r} is no range of factors; write 0.9-1.2, from above 0 to {_MOST}.", param=name
@@ -52,48 +54,111 @@ class Span:
         return -(-tokens * self.high.numerator // self.high.denominator)
 
 
-def reroute(calls: Iterable[Call], target: str, price: Price, tokens: Span, length: Span, by: Sequence[str]) -> Report:
-    """Every call at ``target``, whose ``price`` is given.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who would have answered: ``provider/model``, its price, and how many tokens it has room for, if that is known."""
 
-    Its tokeniser makes ``tokens`` times as many tokens of a text, and its answers are ``length`` times as long.
+    name: str
+    price: Price
+    context_window: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Targets of which each call goes to one: the ``first`` that has room for it, or the ``cheapest`` of these.
+
+    A tokeniser makes ``tokens`` times as many tokens of a text, and answers are ``length`` times as long. The cheapest
+    is the one with the least upper estimate, the first of several.
     """
+
+    targets: Sequence[Target]
+    strategy: Strategy
+    tokens: Span
+    length: Span
+
+    @property
+    def out(self) -> Span:
+        """By what the tokens of an answer are multiplied."""
+        return Span(self.tokens.low * self.length.low, self.tokens.high * self.length.high)
+
+    def choose(self, usage: Usage) -> tuple[str, Decimal, Decimal] | None:
+        """Whose the call is, and the least and the most that it costs there; ``None`` when nobody has room for it."""
+        out, chosen = self.out, None
+        for target in self.targets:
+            if len(self.targets) > 1 and not self._has_room(target, usage):
+                continue
+            low, high = costs_between(target.price, usage, self.tokens, out)
+            if chosen is None or high < chosen[2]:
+                chosen = target.name, low, high
+            if self.strategy == "first":
+                break
+        return chosen
+
+    def _has_room(self, target: Target, usage: Usage) -> bool:
+        needed = self.tokens.most(usage.input_tokens) + self.out.most(usage.output_tokens)
+        return target.context_window is None or needed <= target.context_window
+
+
+def reroute(calls: Iterable[Call], route: Route, by: Sequence[str], notes: Sequence[str] = ()) -> Report:
+    """Every call by another route; of several targets, also which of them took it. ``notes`` are on the targets."""
     key = grouping(by)
-    out = Span(tokens.low * length.low, tokens.high * length.high)
+    several = len(route.targets) > 1
     sums: dict[tuple[str, ...], list[int | Decimal]] = {}
     with localcontext(EXACT):
         for call in calls:
             if call.status == "refused":
                 continue
-            group = key(call)
-            line = sums.get(group)
-            if line is None:
-                line = sums[group] = [0, Decimal(0), Decimal(0), Decimal(0), 0, 0]
+            known = call.usage is not None and not call.assumed
+            chosen = route.choose(call.usage) if known and call.usage is not None else None
+            recorded = call.cost_usd or Decimal(0)
+            name, low, high = chosen or (KEPT, recorded, recorded)
+            again = call.failed_attempts_usd if chosen else 0
+            group = (*key(call), name) if several else tuple(key(call))
+            line = sums.setdefault(group, [0, Decimal(0), Decimal(0), Decimal(0), 0, 0])
             line[0] += 1
-            line[1] += call.cost_usd or 0
+            line[1] += recorded
+            line[2] += low + again
+            line[3] += high + again
+            line[4] += chosen is None
             line[5] += call.cost_usd is None
-            if call.usage is None or call.assumed:
-                line[2] += call.cost_usd or 0
-                line[3] += call.cost_usd or 0
-                line[4] += 1
-                continue
-            low, high = costs_between(price, call.usage, tokens, out)
-            line[2] += low + call.failed_attempts_usd
-            line[3] += high + call.failed_attempts_usd
-    return summed(
-        f"The same calls at {target}",
-        by,
-        COLUMNS,
-        sums,
-        ("recorded_usd", "low_usd", "high_usd"),
-        (
-            f"Tokens: {tokens} times those that were recorded; answers {length} times as long.",
-            "Cached tokens may be cached there as well, or not at all: low_usd has the cheaper, high_usd the dearer.",
-            "kept: calls without a usage, or whose cost was assumed, count with what was recorded.",
-            "unknown_then: calls without a price when they were made count as $0 in recorded_usd.",
-            "Nothing is known here about quality: the other model never answered.",
-            "Whether it could take each request (tools, images, length) is not looked at.",
+    names = (*by, "to") if several else by
+    chart = ("recorded_usd", "low_usd", "high_usd")
+    return summed(_title(route), names, COLUMNS, sums, chart, (*_notes(route), *notes))
+
+
+def _title(route: Route) -> str:
+    names = ", ".join(target.name for target in route.targets)
+    return f"The same calls at {names if len(route.targets) == 1 else f'the {route.strategy} of {names}'}"
+
+
+def _notes(route: Route) -> Iterator[str]:
+    yield f"Tokens: {route.tokens} times those that were recorded; answers {route.length} times as long."
+    yield "Cached tokens may be cached there as well, or not at all: low_usd has the cheaper, high_usd the dearer."
+    yield "kept: calls without a usage, or whose cost was assumed, count with what was recorded."
+    yield "unknown_then: calls without a price when they were made count as $0 in recorded_usd."
+    if len(route.targets) > 1:
+        yield _CHOICE[route.strategy]
+        yield (
+            f"to: who took them; {KEPT}: nobody, so they are kept. Passed over is whose context window might be too "
+            "small, as far as it is known."
+        )
+        yield "None of them fails here: which would have, nobody knows."
+    yield "Nothing is known here about quality: the other model never answered."
+    yield "Whether it could take each request (tools, images, length) is not looked at."
+
+
+_CHOICE: Mapping[Strategy, str] = MappingProxyType(
+    {
+        "first": "Each call goes to the first that has room for it, in the order given.",
+        "cheapest": (
+            "Each call goes where the most that it can cost is least, which is known afterwards: a router that has to "
+            "guess how long an answer will be does no better."
         ),
-    )
+    }
+)
+
+KEPT = "as recorded"
+"""In place of a target, for calls that nobody takes."""
 
 
 def costs_between(price: Price, usage: Usage, inputs: Span, outputs: Span) -> tuple[Decimal, Decimal]:
@@ -128,3 +193,6 @@ def _tiers(price: Price) -> list[int]:
 
 
 _MOST = 100
+_NUMBER = r"([0-9]{1,3}(?:\.[0-9]{1,9})?)"
+_RANGE = re.compile(f"{_NUMBER}(?:-{_NUMBER})?")
+"""No exponents: a fraction of 1e999999999 would be reckoned out for hours."""

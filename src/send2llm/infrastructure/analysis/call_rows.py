@@ -48,7 +48,10 @@ STATUS = {
     "conversation.completion_interrupted": "interrupted",
 }
 
-_READ = frozenset({REQUESTED, REFUSED, ATTEMPT_FAILED, MESSAGE_ADDED, *STATUS})
+TOPICS = (REQUESTED, REFUSED, ATTEMPT_FAILED, *STATUS)
+"""What calls are made of."""
+
+_READ = frozenset({MESSAGE_ADDED, *TOPICS})
 
 
 class CallRows:
@@ -57,11 +60,14 @@ class CallRows:
     ``open`` are the calls that have begun and not ended. ``written_off`` are those that ended because their process
     seemed to be gone: their answers may still come, and then a call is given out a second time, in place of the first.
     Both, by the id of the completion, are all that has to be kept between two runs; both are plain JSON.
+
+    Without ``transcripts`` nothing is looked at that anybody said, and the columns about it are null: then events need
+    no texts, and of events only those of ``TOPICS`` matter.
     """
 
     def __init__(
         self,
-        transcripts: Transcripts,
+        transcripts: Transcripts | None,
         open_calls: Mapping[str, Row] | None = None,
         written_off: Mapping[str, Row] | None = None,
     ) -> None:
@@ -84,7 +90,8 @@ class CallRows:
             ended = self._ended(event, meta, data)
         elif event.topic == REFUSED:
             ended = _refused(event, meta, data)
-        self._transcripts.follow(event.stream, event.version, event.topic, data)
+        if self._transcripts is not None:
+            self._transcripts.follow(event.stream, event.version, event.topic, data)
         return ended
 
     def _in_todays_words(self, topic: str, meta: Mapping[str, Any], data: Any) -> Any:
@@ -96,7 +103,6 @@ class CallRows:
         return data if stored == known else self._registry.upcasts.apply(topic, data, stored, known)
 
     def _begun(self, event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row:
-        transcript = self._transcripts.at(event.stream, event.version - 1)
         parameters = data["parameters"]
         return {
             **_whose(event, meta, data),
@@ -106,22 +112,26 @@ class CallRows:
             "requested_at": meta["occurred_at"],
             "hold_usd": data.get("hold_usd"),
             "price_version": data.get("price_version"),
-            "messages": transcript.messages,
-            **({} if transcript.erased else _asked(data, transcript)),
+            **self._said(event, data),
             "max_output_tokens": min(parameters.get("max_output_tokens") or 0, LARGEST) or None,
             "choices": parameters.get("choices", 1),
             "embedding": parameters.get("embedding") is not None,
             **{name: parameters.get(name) for name in _TAKEN},
         }
 
+    def _said(self, event: RawEvent, data: Any) -> Row:
+        if self._transcripts is None:
+            return {}
+        transcript = self._transcripts.at(event.stream, event.version - 1)
+        return {"messages": transcript.messages, **({} if transcript.erased else _asked(data, transcript))}
+
     def _attempt_failed(self, data: Any) -> None:
         call = self.open.get(data["completion_id"])
         if call is None:
             return
         call["failed_attempts_usd"] = str(_usd(call.get("failed_attempts_usd")) + _usd(data.get("cost_usd")))
-        if data.get("assumed"):
-            call["assumed"] = data["assumed"]
         following = data.get("next_attempt")
+        call["assumed"] = "" if following else data.get("assumed", "")
         if following:
             call.update({name: following.get(name) for name in ("provider", "model", "hold_usd")})
 
@@ -154,12 +164,17 @@ class CallRows:
             "cost_usd": failed or None if cost is None else cost + failed,
             "failed_attempts_usd": failed,
             "hold_usd": _known(begun["hold_usd"]),
-            "assumed": data.get("assumed") or begun.get("assumed") or "",
+            "assumed": data.get("assumed") or begun.get("assumed") or "",  # of the last attempt alone
             "price_version": data.get("price_version") or begun["price_version"],
             "finish_reason": answers[0]["finish_reason"] if answers else None,
             "response_model": data.get("response_model"),
-            "output_characters": _output_characters(answers, data.get("partial_text", "")),
+            "output_characters": self._output_characters(answers, data.get("partial_text", "")),
         }
+
+    def _output_characters(self, answers: Any, partial_text: str) -> int | None:
+        if self._transcripts is None or any(is_erased(answer["message"]) for answer in answers):
+            return None
+        return sum(characters_of(answer["message"]) for answer in answers) or len(partial_text)
 
 
 def _asked(data: Any, transcript: Transcript) -> Row:
@@ -171,12 +186,6 @@ def _asked(data: Any, transcript: Transcript) -> Row:
         "tools": len(parameters.get("tools", ())),
         "response_format": (parameters.get("response_format") or {}).get("type"),
     }
-
-
-def _output_characters(answers: Any, partial_text: str) -> int | None:
-    if any(is_erased(answer["message"]) for answer in answers):
-        return None
-    return sum(characters_of(answer["message"]) for answer in answers) or len(partial_text)
 
 
 def _refused(event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row:

@@ -40,14 +40,11 @@ _CALL_COLUMNS = schemas.CALLS.names
 
 
 class Export:
-    """Brings a folder up to date. ``with_events=False`` writes the calls alone."""
+    """Brings a folder up to date."""
 
-    def __init__(
-        self, folder: Path, log: StoredLog, *, with_events: bool = True, batch_events: int = BATCH_EVENTS
-    ) -> None:
+    def __init__(self, folder: Path, log: StoredLog, *, batch_events: int = BATCH_EVENTS) -> None:
         self._folder = folder
         self._log = log
-        self._with_events = with_events
         self._batch_events = batch_events
         self._rows: list[EventRow] = []
         self._calls: dict[str, Row] = {}
@@ -90,8 +87,7 @@ class Export:
         keys = self._log.keys_of(page)
         for event in page:
             state = parsed(event)
-            if self._with_events:
-                self._rows.append(event_row(event, state))
+            self._rows.append(event_row(event, state))
             self._bytes += len(event.state)
             if state is None:
                 continue
@@ -143,7 +139,7 @@ class Export:
         return places
 
     def _seal(self, manifest: Manifest) -> Manifest:
-        seals = self._log.seals(manifest.seal, manifest.position) if self._with_events else []
+        seals = self._log.seals(manifest.seal, manifest.position)
         if not seals:
             return manifest
         part = self._folder / parts.SEALS / parts.name_of(seals[0].first_position, seals[-1].last_position)

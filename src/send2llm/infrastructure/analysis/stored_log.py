@@ -52,19 +52,19 @@ class StoredLog:
         first = raw_events_after(self._connection, 0, 1)
         return blake2b(b"%d:" % first[0].position + first[0].state, digest_size=16).hexdigest() if first else ""
 
-    def pages(self, position: int) -> Iterator[Sequence[RawEvent]]:
-        """What follows a position, up to what was the end when the log was opened.
+    def pages(self, position: int, topics: Sequence[str] = ()) -> Iterator[Sequence[RawEvent]]:
+        """What follows a position, up to what was the end when the log was opened; of all topics, or of some.
 
         The next page is read while one is worked on.
         """
         with ThreadPoolExecutor(1, "log reader") as reader:
-            following = reader.submit(self._page, position)
+            following = reader.submit(self._page, position, topics)
             while page := following.result():
-                following = reader.submit(self._page, page[-1].position)
+                following = reader.submit(self._page, page[-1].position, topics)
                 yield page
 
-    def _page(self, position: int) -> Sequence[RawEvent]:
-        page = raw_events_after(self._pages, position, PAGE) if position < self.head else []
+    def _page(self, position: int, topics: Sequence[str]) -> Sequence[RawEvent]:
+        page = raw_events_after(self._pages, position, PAGE, topics) if position < self.head else []
         return (
             page if not page or page[-1].position <= self.head else [one for one in page if one.position <= self.head]
         )

@@ -48,6 +48,11 @@ class OverridePriceBook:
             return FREE
         return self._otherwise.price(provider, model)
 
+    @property
+    def versions(self) -> Collection[str]:
+        """Those of the configuration's own prices."""
+        return frozenset(price.version for price in self._prices.values()) | ({FREE.version} if self._free else set())
+
     def of_version(self, version: str) -> Price | None:
         """The price of that version, if it is one of the configuration's: a catalogue's version is of many prices."""
         return self._versions.get(version)

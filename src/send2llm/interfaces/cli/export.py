@@ -9,6 +9,7 @@ import typer
 
 from send2llm.interfaces.cli.bulk_work import bulk_work
 from send2llm.interfaces.cli.database import opened_database
+from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson
 from send2llm.interfaces.cli.output import count, note, write_json
 from send2llm.interfaces.cli.progress import progress_bar
@@ -48,7 +49,11 @@ def export(
     settings = load_settings()
     log_as_set(settings)
     with bulk_work(), opened_database(settings) as database:
-        exported = _export(folder, database, settings)
+        try:
+            exported = _export(folder, database, settings)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise CommandFailed(f"{folder} cannot be written ({why}); name another folder, or make room.") from None
     if as_json:
         write_json(asdict(exported))
         return
