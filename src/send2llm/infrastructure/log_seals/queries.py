@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from send2llm.application.log_verification import LogVerification, Progress, verify_log
 from send2llm.domain.errors import StoreUnavailable
 from send2llm.domain.log_seals import Seal
+from send2llm.infrastructure.analysis.stored_states import occurred_at
 from send2llm.infrastructure.log_seals.raw_events import all_raw_events
 from send2llm.infrastructure.log_seals.signing import is_signed
 from send2llm.infrastructure.log_seals.tables import all_seals, seals_after
@@ -43,7 +44,7 @@ class PostgresSeals:
 
         def work(connection: Connection) -> LogVerification:
             events, seals = all_raw_events(connection), all_seals(connection)
-            return verify_log(events, seals, is_signed, trusted=trusted, kept=kept, progress=told)
+            return verify_log(events, seals, is_signed, trusted=trusted, kept=kept, time_of=occurred_at, progress=told)
 
         return await self._read(work)
 

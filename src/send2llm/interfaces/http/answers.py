@@ -418,8 +418,10 @@ class LogVerification(_Answer):
     unsealed: int
     last_position: int
     public_keys: list[Hex]
+    late_seals: int
     fault: str
     position: int | None
+    after: int | None
     seal: int | None
 
 

@@ -53,7 +53,7 @@ async def seals(
 ) -> Response:
     """Keep the last one elsewhere: with it, a tail that was cut off together with its seals is noticed."""
     found = await service.seals.seals(after)
-    return views.json_response({"data": [write_seal(seal) for seal in found]})
+    return views.json_response({"data": [write_seal(seal, links=True) for seal in found]})
 
 
 @router.post(
