@@ -51,17 +51,29 @@ class LogVerification:
     seal: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SealPage:
+    """Some seals in their order; whether there are ``more``."""
+
+    seals: Sequence[Seal]
+    more: bool
+
+
 class SealedLog(Protocol):
     """The log with its seals. Every method raises ``StoreUnavailable``."""
 
-    async def seals(self, after: int = 0) -> Sequence[Seal]:
-        """The seals after a number, in their order."""
+    async def seals(self, after: int, limit: int, *, last: int | None = None, links: bool = False) -> SealPage:
+        """The seals after a number, of the ``last`` so many there are; their ``links`` only where they are wanted."""
         ...
 
     async def verify(
         self, *, trusted: Collection[bytes] = (), kept: Sequence[Seal] = (), progress: Progress = _tell_nobody
     ) -> LogVerification:
-        """``verify_log`` on the events and seals of one moment."""
+        """``verify_log`` on the events and seals of one moment.
+
+        It reads the whole log, without holding up anything else, until it is cancelled. Raises
+        ``VerificationInProgress`` while another one does.
+        """
         ...
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,11 +95,9 @@ def seals(
 ) -> None:
     """List the seals of the log; with --json as they are to be kept elsewhere."""
     with connect(url) as client:
-        found = client.get("/api/audit/seals")["data"]
-    if last is not None:
-        found = found[-last:]
+        found = list(_seals(client, last))
     if as_json:
-        write_json({"data": [{field: value for field, value in seal.items() if field != "links"} for seal in found]})
+        write_json({"data": found})
         return
     rows = [
         (
@@ -111,6 +110,15 @@ def seals(
         for seal in found
     ]
     show_table(("seal", "positions", "events", "sealed at", "public key"), rows, flexible="public key", right=("seal",))
+
+
+def _seals(client: "ServiceClient", last: int | None) -> Iterator[dict[str, Any]]:
+    after, more = 0, True
+    while more:
+        page = client.get("/api/audit/seals", after=after, last=last, limit=1000)
+        yield from page["data"]
+        more = page["more"]
+        after = page["data"][-1]["number"] if more else after
 
 
 def _public_keys(keys: list[str]) -> list[str]:

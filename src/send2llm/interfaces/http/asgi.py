@@ -109,6 +109,12 @@ async def send_pieces(send: Send, headers: Headers, pieces: AsyncGenerator[bytes
     await send({"type": "http.response.body", "body": b""})
 
 
+async def has_left(receive: Receive) -> None:
+    """Wait until the caller has closed its connection; its request was read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class Watch:
     """While it is open, a caller that closes its connection makes ``caller`` leave."""
 
@@ -129,6 +135,5 @@ class Watch:
         del self._task
 
     async def _look(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await has_left(self._receive)
         self._caller.leave()

@@ -29,6 +29,7 @@ from send2llm.domain.errors import (
     Send2LLMError,
     StoreUnavailable,
     UnknownModel,
+    VerificationInProgress,
 )
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.formats.anthropic.errors import write_error as write_anthropic_error
@@ -153,6 +154,8 @@ def _advice(error: Exception) -> tuple[tuple[bytes, bytes], ...]:
             return ((b"retry-after", b"%d" % max(1, round(seconds + 0.5))),)
         case CompletionInProgress() | StoreUnavailable():
             return ((b"retry-after", b"1"),)
+        case VerificationInProgress():
+            return ((b"retry-after", b"10"),)
     return ()
 
 
