@@ -1,6 +1,5 @@
 """Rates of what reads a whole log: rebuilds, comparisons, seals, audits, exports, replays; and a conversation alone."""
 
-import asyncio
 import multiprocessing
 import statistics
 import time
@@ -23,9 +22,9 @@ from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.event_log import EventLog
 from send2llm.infrastructure.event_store.streams import conversation_id_of
 from send2llm.infrastructure.event_store.topics import EventRegistry
-from send2llm.infrastructure.log_seals.queries import PostgresSeals
 from send2llm.infrastructure.log_seals.sealer import BLOCK, LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey
+from send2llm.infrastructure.log_seals.verifying import verify_stored
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.checkpoints import builds_of
 from send2llm.infrastructure.projections.comparison import differences
@@ -113,9 +112,7 @@ def verify(database: ConnectionInfo) -> Measured:
 def _verify_here(database: ConnectionInfo, there: Connection) -> None:
     memory, began = psutil.Process().memory_info().rss, time.perf_counter()
     taken = [memory]
-    found = asyncio.run(
-        PostgresSeals(database).verify(progress=lambda *_: taken.append(psutil.Process().memory_info().rss))
-    )
+    found = verify_stored(database, (), (), lambda *_: taken.append(psutil.Process().memory_info().rss))
     if found.fault:
         raise SystemExit(found.fault)
     there.send(

@@ -193,8 +193,8 @@ class SealSettings(_Section):
     """The secret Ed25519 key: 32 bytes in base64 or hexadecimal. Nothing is sealed without a key, or a file of one."""
     key_file: Path | None = None
     """A file with the key, made if it is missing. With the embedded database: ``sealing.key`` in the data folder."""
-    every_seconds: Seconds = 10.0
-    """How long an event may wait for its seal."""
+    every_seconds: Annotated[Seconds, Field(le=1800)] = 10.0
+    """How long an event may wait for its seal, at most 1800: verification takes what waits for an hour as a fault."""
 
 
 class EncryptionSettings(_Section):

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from send2llm.infrastructure.log_seals.queries import PostgresSeals
+from send2llm.infrastructure.log_seals.raw_events import PAGE
 from send2llm.infrastructure.log_seals.sealer import BLOCK, LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
@@ -118,6 +119,75 @@ async def test_whoever_has_all_rights_cannot_change_it_unseen(
     with psycopg.connect(migrated.dsn, autocommit=True) as connection:
         connection.execute("ALTER TABLE stored_events DISABLE TRIGGER ALL")
         connection.execute(tampering.encode())
+
+    found = await PostgresSeals(migrated).verify()
+
+    assert (found.fault, found.position) == ("An event was changed, inserted or removed.", 17)
+
+
+INSERT = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state, notification_id)"
+    " VALUES ('forged', 1, 'conversation.message_added', '{}', %s)"
+)
+
+
+WITHOUT_THE_REFUSAL = "ALTER TABLE stored_events DROP CONSTRAINT stored_events_first_place"
+
+
+@pytest.mark.parametrize(
+    ("position", "preparation", "is_sealed"),
+    [
+        (17, "DELETE FROM stored_events WHERE notification_id = 17", True),
+        (0, WITHOUT_THE_REFUSAL, True),
+        (-5, WITHOUT_THE_REFUSAL, True),
+        (-(2**63), WITHOUT_THE_REFUSAL, True),
+        (-5, WITHOUT_THE_REFUSAL, False),
+    ],
+)
+async def test_an_inserted_event_is_found_wherever_it_is(
+    migrated: ConnectionInfo, say: Callable[[int], None], position: int, preparation: str, is_sealed: bool
+) -> None:
+    say(30)
+    if is_sealed:
+        with sealing(migrated):
+            eventually(lambda: sealed(migrated) == 30)
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE stored_events DISABLE TRIGGER ALL")
+        connection.execute(preparation.encode())
+        connection.execute(INSERT, (position,))
+
+    found = await PostgresSeals(migrated).verify()
+
+    assert found.fault
+    assert found.position == position
+
+
+async def test_an_event_that_stands_twice_at_a_position_is_found(
+    migrated: ConnectionInfo, say: Callable[[int], None]
+) -> None:
+    """A table that inherits is read along, and keeps no index of its parent's."""
+    say(30)
+    with sealing(migrated):
+        eventually(lambda: sealed(migrated) == 30)
+    say(PAGE)
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE more_events () INHERITS (stored_events)")
+        connection.execute(INSERT.replace("stored_events", "more_events"), (PAGE,))
+
+    found = await PostgresSeals(migrated).verify()
+
+    assert ("position" in found.fault, found.position) == (True, PAGE)
+
+
+async def test_an_event_with_no_bytes_is_one_that_was_changed(
+    migrated: ConnectionInfo, say: Callable[[int], None]
+) -> None:
+    say(30)
+    with sealing(migrated):
+        eventually(lambda: sealed(migrated) == 30)
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE stored_events DISABLE TRIGGER ALL")
+        connection.execute("UPDATE stored_events SET topic = NULL, state = NULL WHERE notification_id = 17")
 
     found = await PostgresSeals(migrated).verify()
 

@@ -37,6 +37,7 @@
     │   ├── StaleBudget               somebody else appended first (retried by the application)
     │   ├── HoldAlreadyTaken
     │   ├── ProjectionConflict
+    │   ├── VerificationInProgress    one at a time reads the whole log
     │   ├── TemplateIsRetired
     │   └── StaleTemplate             somebody else appended first (retried by the application)
     ├── BudgetExceeded                a budget has not enough left for the call
@@ -431,6 +432,15 @@ class ProjectionConflict(Conflict):
     """The build of a projection is not in a state for the command; the message says which would be."""
 
     code = "projection_conflict"
+
+
+class VerificationInProgress(Conflict):
+    """The log is being verified already: that reads all of it, so one at a time does."""
+
+    code = "verification_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("The log is being verified already, for somebody else; ask again when that has ended.")
 
 
 class BudgetExceeded(Send2LLMError):

@@ -1,5 +1,6 @@
 """The history as Parquet: everything once, whatever happens on the way."""
 
+import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -14,7 +15,7 @@ import pytest
 from stored_calls import KEYS, Asking, seal_all
 
 from send2llm.domain.conversation_events import ConversationErased, ConversationStarted, MessageAdded
-from send2llm.domain.errors import ConfigurationError
+from send2llm.domain.errors import ConfigurationError, InvalidRequest
 from send2llm.domain.message import Message, TextPart
 from send2llm.infrastructure.analysis import parts, schemas
 from send2llm.infrastructure.analysis.export import Export
@@ -199,6 +200,108 @@ def test_a_changed_file_is_found(
 
     assert found.fault
     assert found.position == 2
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "events/day=2026-11-26/extra.parquet",
+        "events/day=2026-11-26/.extra.PARQUET",
+        "events/day=2026-11-26/part-1.parquet",
+        "events/day=2026-11-26/deeper/extra.parquet",
+        "events/extra",
+        "seals/extra.parquet",
+    ],
+)
+def test_a_file_that_others_would_count_is_found(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path, place: str
+) -> None:
+    ask("one")
+    seal_all(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    (tmp_path / "events" / ".DS_Store").touch()
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    assert ExportedLog(tmp_path).verify().fault == ""
+
+    shutil.copyfile(parts.parts_of(tmp_path / "events")[0], tmp_path / place)
+
+    assert str(tmp_path / place) in ExportedLog(tmp_path).verify().fault
+
+
+def test_a_part_that_is_there_twice_is_found(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    ask("one")
+    seal_all(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    (part, *_) = parts.parts_of(tmp_path / "events")
+    shutil.copytree(part.parent, part.parent.with_name("day=2020-01-01"))
+
+    assert ExportedLog(tmp_path).verify().fault == "Two events stand at one position."
+
+
+def test_a_folder_that_is_a_link_is_found(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    ask("one")
+    seal_all(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    (part, *_) = parts.parts_of(tmp_path / "events")
+    again = part.parent.with_name("day=2020-01-01")
+    again.symlink_to(part.parent, target_is_directory=True)
+
+    assert str(again) in ExportedLog(tmp_path).verify().fault
+
+
+@pytest.mark.parametrize("change", ["day", "positions"])
+def test_a_part_for_another_day_or_other_positions_is_found(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path, change: str
+) -> None:
+    ask("one")
+    seal_all(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    *_, part = parts.parts_of(tmp_path / "events")
+    if change == "day":
+        part.parent.rename(part.parent.with_name("day=2020-01-01"))
+    else:
+        part.rename(part.with_name(parts.name_of(2, 3)))
+
+    found = ExportedLog(tmp_path).verify()
+
+    assert "for another day or for other positions" in found.fault
+    assert found.position == 4
+
+
+def test_events_that_tell_no_time_lie_where_those_before_them_do(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path
+) -> None:
+    unreadable = "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (%s, 1, 't', 'x')"
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        connection.execute(unreadable, ["before"])
+        ask("one")
+        connection.execute(unreadable, ["after"])
+    seal_all(migrated, SealingKey.generate())
+
+    for batch in (50_000, 1):
+        export(tmp_path / str(batch), migrated, batch)
+        assert ExportedLog(tmp_path / str(batch)).verify().fault == ""
+
+
+def test_an_export_without_its_seals_was_not_verified(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    ask("one")
+    seal_all(migrated, SealingKey.generate())
+    export(tmp_path, migrated)
+    shutil.rmtree(tmp_path / "seals")
+
+    assert "Nothing is sealed" in ExportedLog(tmp_path).verify().fault
+
+
+def test_the_export_of_an_empty_log_is_one(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:
+    export(tmp_path, migrated)
+    found = ExportedLog(tmp_path).verify()
+    assert (found.fault, found.events) == ("", 0)
+
+    ask("one")
+    export(tmp_path, migrated)
+    shutil.rmtree(tmp_path / "events")
+    with pytest.raises(InvalidRequest, match="no exported events"):
+        ExportedLog(tmp_path)
 
 
 def test_a_removed_file_is_found(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -218,3 +219,18 @@ def test_an_export_is_verified_without_a_database(cli: CommandLine, migrated: Co
     assert (found["intact"], found["unsealed"]) == (True, 0)
     failed = elsewhere.run("audit", "verify", "--export", "history", "--key", other.public.hex(), code=1)
     assert "a key that is not trusted" in failed.stderr
+    shutil.rmtree(tmp_path / "history" / "seals")
+    failed = elsewhere.run("audit", "verify", "--export", "history", "--key", key.public.hex(), code=1)
+    assert "Nothing is sealed" in failed.stderr
+
+
+@pytest.mark.parametrize("document", ["3", '{"data": 3}', '{"data": [{"number": -1}]}', "[]", "{"])
+def test_what_is_no_kept_seal_is_said(cli: CommandLine, tmp_path: Path, document: str) -> None:
+    (tmp_path / "kept.json").write_text(document)
+    failed = cli.run("audit", "verify", "--kept", "kept.json", code=1)
+    assert "kept.json" in failed.stderr
+    assert "--json" in failed.stderr or "name another file" in failed.stderr
+
+
+def test_what_is_no_key_is_said(cli: CommandLine) -> None:
+    assert "--key holds no key" in cli.run("audit", "verify", "--key", "abc", code=1).stderr

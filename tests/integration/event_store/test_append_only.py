@@ -32,3 +32,14 @@ def test_heads_may_change_because_they_are_an_index_not_a_record(recorder, probe
     recorder.submit(Append(new_events())).result()
 
     probe.connection.execute("DELETE FROM conversation_heads")
+
+
+@pytest.mark.parametrize("position", [0, -5, -(2**63)])
+def test_nothing_is_stored_before_the_first_position(position, recorder, probe):
+    """Whoever reads its stream would be served it, and nobody who follows the log."""
+    with pytest.raises(psycopg.errors.CheckViolation):
+        probe.connection.execute(
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state, notification_id)"
+            " VALUES ('conversation-1', 1, 'conversation.message_added', '{}', %s)",
+            (position,),
+        )

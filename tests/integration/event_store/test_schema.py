@@ -3,7 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 
+from send2llm.infrastructure.event_store import schema
+from send2llm.infrastructure.event_store.errors import EventStoreUnavailable
 from send2llm.infrastructure.event_store.group_commit import Append
 
 
@@ -41,3 +44,32 @@ def test_a_changed_function_is_replaced(recorder, probe, new_events):
 
     assert probe.rows("SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(%s)", signature) == before
     assert probe.rows("SELECT to_regprocedure('stored_events_refuse_change()') IS NOT NULL") == [(True,)]
+
+
+FIRST_PLACE = "SELECT convalidated FROM pg_constraint WHERE conname = 'stored_events_first_place'"
+INSERT_BEFORE = "INSERT INTO stored_events (originator_id, originator_version, notification_id) VALUES ('s', 1, -5)"
+
+
+def test_a_table_of_an_earlier_version_takes_nothing_before_the_first_position(recorder, probe):
+    """Not even where somebody has put something there: that is for verification to tell."""
+    probe.connection.execute("ALTER TABLE stored_events DROP CONSTRAINT stored_events_first_place")
+    probe.connection.execute(INSERT_BEFORE)
+
+    recorder.create_table()
+    recorder.create_table()
+
+    assert len(probe.rows(FIRST_PLACE)) == 1
+    with pytest.raises(psycopg.errors.CheckViolation):
+        probe.connection.execute(INSERT_BEFORE.replace("-5", "-6").replace("'s'", "'t'"))
+
+
+def test_it_rather_is_not_brought_up_to_date_than_makes_all_calls_wait(recorder, probe, database, monkeypatch):
+    statement = schema._ADD_FIRST_PLACE.replace("10s", "10ms")
+    monkeypatch.setattr(schema, "_ADD_FIRST_PLACE", statement)
+    probe.connection.execute("ALTER TABLE stored_events DROP CONSTRAINT stored_events_first_place")
+    with psycopg.connect(database.dsn) as reading:
+        reading.execute("SELECT FROM stored_events")
+        with pytest.raises(EventStoreUnavailable, match="read"):
+            recorder.create_table()
+    recorder.create_table()
+    assert len(probe.rows(FIRST_PLACE)) == 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -33,12 +33,67 @@ def found(events: Sequence[RawEvent], seals: Sequence[Seal] = SEALS, **options: 
     return verify_log(events, seals, is_signed, **options)  # type: ignore[arg-type] # by name
 
 
+def told_in_state(event: RawEvent) -> datetime | None:
+    """Events of these tests say with a number after how many minutes they happened."""
+    return NOW + timedelta(minutes=int(event.state)) if event.state.lstrip(b"-").isdigit() else None
+
+
 def test_a_log_as_it_was_sealed() -> None:
     assert found(EVENTS, trusted=[KEY.public]) == LogVerification(5, 30, 0, 90, [KEY.public.hex()])
 
 
 def test_events_after_the_last_seal_are_counted() -> None:
-    assert found([*EVENTS, RawEvent(91, "s", 1, "t", b"")]).unsealed == 1
+    verification = found([*EVENTS, RawEvent(91, "s", 1, "t", b"")])
+
+    assert (verification.fault, verification.unsealed) == ("", 1)
+
+
+def test_an_empty_log_is_intact() -> None:
+    assert found([], []).fault == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"trusted": [KEY.public]}])
+def test_a_log_of_which_nothing_is_sealed_was_not_verified(options: dict[str, object]) -> None:
+    verification = found(EVENTS, [], **options)
+
+    assert "Nothing is sealed" in verification.fault
+    assert (verification.position, verification.seal, verification.unsealed) == (3, None, 30)
+
+
+@pytest.mark.parametrize(("minutes", "is_found"), [(60, False), (61, True)])
+def test_what_was_not_sealed_though_there_was_time_is_found(minutes: int, is_found: bool) -> None:
+    """As when the last seals were removed, so that what they sealed can be changed."""
+    tail = [RawEvent(91 + n, "s", n, "t", str(at).encode()) for n, at in enumerate([0, minutes])]
+
+    verification = found([*EVENTS, *tail], time_of=told_in_state)
+
+    assert ("not sealed" in verification.fault) == is_found
+    assert verification.position == (91 if is_found else None)
+    assert (verification.events, verification.unsealed) == (30, 2)
+
+
+def test_seals_that_were_made_long_after_are_counted() -> None:
+    """As when seals were removed, and the service sealed what it found then."""
+    old = [event._replace(state=b"%d" % (minutes - 61)) for minutes, event in enumerate(EVENTS)]
+
+    verification = found(old, sealed(old), time_of=told_in_state)
+
+    assert (verification.fault, verification.seals, verification.late_seals) == ("", 5, 1)
+
+
+@pytest.mark.parametrize("position", [0, -5])
+def test_an_event_before_the_first_position_is_found_sealed_or_not(position: int) -> None:
+    hidden = RawEvent(position, "conversation-1", 5, "conversation.message_added", b"{}")
+
+    for verification in (found([hidden, *EVENTS]), found([hidden], [])):
+        assert "before position 1" in verification.fault
+        assert verification.position == position
+
+
+def test_two_events_at_one_position_are_found() -> None:
+    verification = found([*EVENTS, RawEvent(91, "s", 1, "t", b""), RawEvent(91, "s", 2, "t", b"")])
+
+    assert ("one position" in verification.fault, verification.position) == (True, 91)
 
 
 @given(st.integers(0, 29), st.sampled_from(["position", "stream", "version", "topic", "state"]))
@@ -58,6 +113,7 @@ def test_a_removed_event_is_found(place: int) -> None:
     verification = found([*EVENTS[:place], *EVENTS[place + 1 :]])
 
     assert (verification.fault != "", verification.position) == (True, EVENTS[place + 1].position)
+    assert verification.after == (EVENTS[place - 1].position if place else 0)
 
 
 @given(st.integers(0, 29))
@@ -101,6 +157,11 @@ def test_a_log_that_was_written_anew_and_sealed_with_another_key_is_found() -> N
 
     assert "not trusted" in found(forged, seals, trusted=[KEY.public]).fault
     assert "not the one that was kept" in found(forged, seals, kept=[SEALS[2]]).fault
+
+
+@pytest.mark.parametrize("number", [-7, 0, 6])
+def test_a_seal_of_a_number_that_never_was_is_missing(number: int) -> None:
+    assert "is missing" in found(EVENTS, kept=[replace(SEALS[0], number=number)]).fault
 
 
 @pytest.mark.parametrize(

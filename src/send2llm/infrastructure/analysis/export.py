@@ -9,7 +9,6 @@ twice, and nothing is missing.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,6 @@ from send2llm.infrastructure.postgres.file_lock import FileLock
 BATCH_EVENTS = 50_000
 BATCH_BYTES = 32 * 2**20
 """A batch ends with the page in which it has so many events, or so many bytes of states: that bounds the memory."""
-
-NO_DAY = "1970-01-01"
-"""Where events go whose state cannot be read, when nothing before them in their batch tells a day."""
 
 Progress = Callable[[int, int, int], None]
 """Is told the position that is exported, the last one there is, and the events of this run."""
@@ -132,7 +128,7 @@ class Export:
         days: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
         places: dict[str, str] = {}
         for completion, call in self._calls.items():
-            day = _day(call["requested_at"])
+            day = parts.day_name(call["requested_at"])
             days[day].append(tuple(map(call.get, _CALL_COLUMNS)))
             places[completion] = f"{parts.CALLS}/day={day}/{name}"
         self._write(parts.CALLS, name, days, schemas.CALLS)
@@ -151,16 +147,12 @@ class Export:
 
 def _by_day(rows: Sequence[EventRow]) -> dict[str, list[Any]]:
     days: defaultdict[str, list[Any]] = defaultdict(list)
-    day = NO_DAY
+    day = parts.NO_DAY
     for row in rows:
         if row.occurred_at is not None:
-            day = _day(row.occurred_at)
+            day = parts.day_name(row.occurred_at)
         days[day].append(row)
     return days
-
-
-def _day(at: datetime) -> str:
-    return at.date().isoformat()
 
 
 def _seal_row(seal: Seal) -> tuple[Any, ...]:

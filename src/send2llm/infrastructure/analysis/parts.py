@@ -7,6 +7,7 @@ was killed before it could write its manifest is known, and so that the batches 
 import os
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ import pyarrow.parquet as pq
 
 EVENTS, CALLS, SEALS = "events", "calls", "seals"
 
+NO_DAY = "1970-01-01"
+"""Where events go whose state cannot be read, when nothing before them in their batch tells a day."""
+
 _NAME = re.compile(r"part-(?P<first>\d{20})-(?P<last>\d{20})\.parquet")
+IN_FOLDER = _NAME
+IN_DAY = re.compile(rf"day=\d{{4}}-\d\d-\d\d/{_NAME.pattern}")
+"""Where parts are, in a folder of their own or in one for each day."""
+
 _UNFINISHED = ".unfinished"
 
 
@@ -26,16 +34,45 @@ def name_of(first: int, last: int) -> str:
 
 def last_position(part: Path) -> int:
     """Where the batch of a part ends."""
+    return span_of(part)[1]
+
+
+def span_of(part: Path) -> tuple[int, int]:
+    """The positions between which the batch of a part lies."""
     found = _NAME.fullmatch(part.name)
     if found is None:
         raise ValueError(f"{part} is no part of an export.")
-    return int(found["last"])
+    return int(found["first"]), int(found["last"])
+
+
+def day_of(part: Path) -> str:
+    """The day whose folder a part is in."""
+    return part.parent.name.removeprefix("day=")
 
 
 def parts_of(folder: Path, *, day: str | None = None) -> list[Path]:
     """The parts in a folder and its days, in the order of their batches."""
     found = folder.glob(f"day={day}/part-*.parquet" if day else "**/part-*.parquet")
     return sorted((part for part in found if _NAME.fullmatch(part.name)), key=lambda part: (part.name, str(part)))
+
+
+def strangers(folder: Path, place: re.Pattern[str]) -> list[Path]:
+    """What is in a folder, at another ``place`` or under another name than parts, and may be taken for one by others.
+
+    Names that begin with a dot are nobody's business, but for those that a reader of ``*.parquet`` may find.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if (path.is_symlink() or not path.is_dir())
+        and not place.fullmatch(path.relative_to(folder).as_posix())
+        and (not path.name.startswith(".") or path.name.lower().endswith(".parquet"))
+    )
+
+
+def day_name(at: datetime) -> str:
+    """The day of a moment in UTC, as folders are named."""
+    return at.date().isoformat()
 
 
 def days_of(folder: Path) -> list[str]:

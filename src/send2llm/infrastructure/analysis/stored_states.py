@@ -78,8 +78,17 @@ def event_row(event: RawEvent, state: State | None) -> EventRow:
             meta["schema_version"],
             orjson.dumps(data).decode(),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         return EventRow(*event)
+
+
+def occurred_at(event: RawEvent) -> datetime | None:
+    """When an event happened, if its state says so."""
+    state = parsed(event)
+    try:
+        return None if state is None else moment(state.meta["occurred_at"])
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        return None
 
 
 def moment(text: str) -> datetime:

@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from send2llm.infrastructure.event_store.append_function import AppendFunction
 from send2llm.infrastructure.event_store.budget_appends import CHANGE_TOPICS
+from send2llm.infrastructure.event_store.errors import EventStoreUnavailable
 from send2llm.infrastructure.event_store.template_appends import TEMPLATE_TOPICS
 
 HEADS_TABLE = "conversation_heads"
@@ -35,6 +36,16 @@ _CREATE_INDEX = """
 CREATE INDEX IF NOT EXISTS {index} ON {events} (notification_id) WHERE topic IN ({topics})
 """
 # Which budgets there are is asked every second, and their events are few among many; so are those of templates.
+
+_ADD_FIRST_PLACE = """
+SET LOCAL lock_timeout = '10s';
+ALTER TABLE {events} ADD CONSTRAINT {first_place} CHECK (notification_id > 0){not_valid};
+SET LOCAL lock_timeout = DEFAULT
+"""
+# Whoever follows the log begins after position 0, and whoever reads a stream does not: an event before that would be
+# served, and counted nowhere. Even readers wait for the lock: where somebody reads for long, rather this fails than
+# that all calls wait, and rows that are there are not looked at. So a database in which somebody has put such an event
+# can be brought up to date all the same; verification names it.
 
 _CREATE_REFUSAL = """
 CREATE OR REPLACE FUNCTION {refusal}() RETURNS trigger LANGUAGE plpgsql AS {body};
@@ -65,7 +76,13 @@ SELECT to_regclass({events}) IS NOT NULL
        SELECT FROM pg_trigger
        WHERE tgrelid = to_regclass({events}) AND tgname = {trigger} AND tgfoid = to_regprocedure({refusal})
    )
+   AND EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({events}) AND conname = {first_place})
 """
+
+_READ_FOR_LONG = (
+    "The event table cannot be brought up to date while somebody reads it for long, such as a backup. "
+    "Try again when that has ended."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +115,10 @@ class EventStoreSchema:
             if self._is_complete(cursor):
                 return
             for statement in self.library_statements:
-                self._create_as_the_library_does(cursor, statement)
+                self._create_unless_there(cursor, statement)
             for own_statement in self._own_statements():
                 cursor.execute(own_statement)
+            self._create_unless_there(cursor, self._add_first_place(cursor))
 
     def _is_complete(self, cursor: psycopg.Cursor[Any]) -> bool:
         cursor.execute(
@@ -115,18 +133,29 @@ class EventStoreSchema:
                 refusal=Literal(f"{self._refusal.as_string()}()"),
                 refusal_body=Literal(_REFUSAL_BODY),
                 trigger=Literal(self._trigger_name),
+                first_place=Literal(self._first_place_name),
             )
         )
         row = cursor.fetchone()
         return bool(row and row[0])
 
-    def _create_as_the_library_does(self, cursor: psycopg.Cursor[Any], statement: Composed) -> None:
+    def _create_unless_there(self, cursor: psycopg.Cursor[Any], statement: Composed) -> None:
         try:
             with cursor.connection.transaction():
                 cursor.execute(statement)
         except psycopg.errors.DuplicateObject:
-            # A type is there already, and PostgreSQL has no CREATE TYPE IF NOT EXISTS.
+            # It is there already, and PostgreSQL has no CREATE TYPE and no ADD CONSTRAINT that says IF NOT EXISTS.
             return
+        except psycopg.errors.LockNotAvailable:
+            raise EventStoreUnavailable(_READ_FOR_LONG, outcome_unknown=False) from None
+
+    def _add_first_place(self, cursor: psycopg.Cursor[Any]) -> Composed:
+        has_rows = cursor.execute(SQL("SELECT FROM {} LIMIT 1").format(self._events)).rowcount
+        return SQL(_ADD_FIRST_PLACE).format(
+            events=self._events,
+            first_place=Identifier(self._first_place_name),
+            not_valid=SQL(" NOT VALID" if has_rows else ""),
+        )
 
     def _own_statements(self) -> Sequence[Composed]:
         return (
@@ -173,6 +202,10 @@ class EventStoreSchema:
     @property
     def _templates_index_name(self) -> str:
         return f"{self.events_table}_templates_idx"
+
+    @property
+    def _first_place_name(self) -> str:
+        return f"{self.events_table}_first_place"
 
     @property
     def _trigger_name(self) -> str:

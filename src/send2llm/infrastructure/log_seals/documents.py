@@ -11,8 +11,8 @@ from send2llm.domain.log_seals import Seal
 _BYTES = ("previous", "link", "public_key", "signature", "links")
 
 
-def write_seal(seal: Seal) -> dict[str, Any]:
-    """The document of a seal; bytes are hexadecimal."""
+def write_seal(seal: Seal, *, links: bool = False) -> dict[str, Any]:
+    """The document of a seal; bytes are hexadecimal. ``links`` are many, and nobody has to keep them."""
     return {
         "chain": str(seal.chain),
         "number": seal.number,
@@ -20,7 +20,7 @@ def write_seal(seal: Seal) -> dict[str, Any]:
         "last_position": seal.last_position,
         "events": seal.events,
         "sealed_at": seal.sealed_at.isoformat(timespec="microseconds"),
-        **{name: getattr(seal, name).hex() for name in _BYTES},
+        **{name: getattr(seal, name).hex() for name in _BYTES if links or name != "links"},
     }
 
 
@@ -29,10 +29,10 @@ def read_seal(document: Any) -> Seal:
     try:
         return Seal(
             chain=UUID(document["chain"]),
-            number=int(document["number"]),
-            first_position=int(document["first_position"]),
-            last_position=int(document["last_position"]),
-            events=int(document["events"]),
+            number=_counted(document["number"]),
+            first_position=_counted(document["first_position"]),
+            last_position=_counted(document["last_position"]),
+            events=_counted(document["events"]),
             sealed_at=datetime.fromisoformat(document["sealed_at"]),
             **{name: bytes.fromhex(document.get(name, "")) for name in _BYTES},
         )
@@ -40,8 +40,15 @@ def read_seal(document: Any) -> Seal:
         raise InvalidRequest("That is no seal: write it with `send2llm audit seals --json`.") from None
 
 
+def _counted(number: Any) -> int:
+    """Positions and numbers begin with 1; a boolean is none."""
+    if type(number) is not int or number < 1:
+        raise ValueError
+    return number
+
+
 def read_seals(document: Any) -> Sequence[Seal]:
     """The seals of what ``send2llm audit seals --json`` prints, or of one seal."""
-    if isinstance(document, dict) and "data" in document:
+    if isinstance(document, dict) and isinstance(document.get("data"), list):
         return [read_seal(one) for one in document["data"]]
     return [read_seal(document)]

@@ -10,11 +10,15 @@ from send2llm.domain.log_seals import RawEvent
 
 PAGE = 2000
 
-_PAGE = (
-    "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
-    " WHERE notification_id > %(after)s ORDER BY notification_id LIMIT %(limit)s"
+_EVENTS = (
+    "SELECT notification_id, originator_id, originator_version, coalesce(topic, ''), coalesce(state, '')"
+    " FROM stored_events"
 )
+"""The columns may be null; nothing that Send2LLM stores is."""
+
+_PAGE = f"{_EVENTS} WHERE notification_id > %(after)s ORDER BY notification_id LIMIT %(limit)s"
 _PAGE_OF_TOPICS = _PAGE.replace(" ORDER BY", " AND topic = ANY (%(topics)s) ORDER BY")
+_ALL = f"{_EVENTS} ORDER BY notification_id"
 
 
 def raw_events_after(
@@ -32,8 +36,12 @@ def raw_events_after(
 
 
 def all_raw_events(connection: Connection) -> Iterator[RawEvent]:
-    """All events in the order of their commits."""
-    position = 0
-    while page := raw_events_after(connection, position, PAGE):
-        yield from page
-        position = page[-1].position
+    """Every row of the table in the order of positions, whatever those are: also what no page would ever show.
+
+    The transaction of the connection has to stay open meanwhile.
+    """
+    raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    with raw.cursor("all_raw_events", binary=True) as cursor:
+        cursor.itersize = PAGE
+        cursor.execute(_ALL)
+        yield from map(RawEvent._make, cursor)

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-from sqlalchemy import BigInteger, Column, Connection, DateTime, Integer, LargeBinary, MetaData, Table, Uuid, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Uuid,
+    func,
+    select,
+)
 
 from send2llm.domain.log_seals import Seal
 
@@ -42,6 +54,17 @@ def all_seals(connection: Connection) -> Sequence[Seal]:
 def seals_after(connection: Connection, number: int) -> Sequence[Seal]:
     """The seals after that of a number, in their order."""
     wanted = select(*_COLUMNS).where(log_seals.c.number > number).order_by(log_seals.c.number)
+    return [Seal(*row) for row in connection.execute(wanted)]
+
+
+def page_of_seals(
+    connection: Connection, after: int, limit: int, *, last: int | None = None, links: bool = False
+) -> Sequence[Seal]:
+    """As ``seals_after``, at most ``limit``, of the ``last`` so many there are; ``links`` are many bytes."""
+    columns = _COLUMNS if links else [column for column in _COLUMNS if column is not log_seals.c.links]
+    wanted = select(*columns).where(log_seals.c.number > after).order_by(log_seals.c.number).limit(limit)
+    if last is not None:
+        wanted = wanted.where(log_seals.c.number > select(func.max(log_seals.c.number)).scalar_subquery() - last)
     return [Seal(*row) for row in connection.execute(wanted)]
 
 

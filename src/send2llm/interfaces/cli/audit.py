@@ -2,11 +2,13 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from send2llm.domain.errors import InvalidRequest
 from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
@@ -14,11 +16,15 @@ from send2llm.interfaces.cli.output import console, count, local_time, note, sho
 from send2llm.interfaces.cli.report_options import OPTIONS, At, as_of
 from send2llm.interfaces.cli.service import DEFAULT_URL
 from send2llm.interfaces.cli.trail import trail
+from send2llm.interfaces.cli.verification import show_verification
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import ServiceClient
 
 NUMBERS = ("holds", "settled", "lent", "spent", "held", "known later")
+
+MOST_KEPT = 1000
+"""Seals that the service takes at once. The last ones tell of all before them, to which they are linked."""
 
 app = typer.Typer(help="Check that the books agree, and that the log is what was sealed.", no_args_is_help=True)
 
@@ -61,10 +67,10 @@ def verify(
 ) -> None:
     """Verify that no event was changed, inserted, removed, or cut off at the end.
 
-    Exits with 1, and names the first position at fault, when one was. Without --key any signature that is right is
-    taken, which shows damage but no forgery.
+    Exits with 1, and names the first position at fault, when one was, and when nothing is sealed. Without --key any
+    signature that is right is taken, which shows damage but no forgery.
     """
-    body = {"public_keys": key or [], "kept": _kept(kept)}
+    body = {"public_keys": _public_keys(key or []), "kept": _kept(kept)}
     if export is not None:
         from send2llm.interfaces.cli.exported_log import verify_export
 
@@ -74,13 +80,8 @@ def verify(
             found = _followed(client, "/api/audit/log", "Verifying", body)
     if as_json:
         write_json(found)
-    elif found["intact"]:
-        note(
-            f"The log is intact: {count(found['events'])} events under {count(found['seals'])} seals; "
-            f"{count(found['unsealed'])} are not sealed yet."
-        )
     else:
-        warn(f"{found['fault']} Seal {found['seal']}, position {found['position']}.")
+        show_verification(found)
     if not found["intact"]:
         raise typer.Exit(1)
 
@@ -94,11 +95,9 @@ def seals(
 ) -> None:
     """List the seals of the log; with --json as they are to be kept elsewhere."""
     with connect(url) as client:
-        found = client.get("/api/audit/seals")["data"]
-    if last is not None:
-        found = found[-last:]
+        found = list(_seals(client, last))
     if as_json:
-        write_json({"data": [{field: value for field, value in seal.items() if field != "links"} for seal in found]})
+        write_json({"data": found})
         return
     rows = [
         (
@@ -113,14 +112,32 @@ def seals(
     show_table(("seal", "positions", "events", "sealed at", "public key"), rows, flexible="public key", right=("seal",))
 
 
+def _seals(client: "ServiceClient", last: int | None) -> Iterator[dict[str, Any]]:
+    after, more = 0, True
+    while more:
+        page = client.get("/api/audit/seals", after=after, last=last, limit=1000)
+        yield from page["data"]
+        more = page["more"]
+        after = page["data"][-1]["number"] if more else after
+
+
+def _public_keys(keys: list[str]) -> list[str]:
+    from send2llm.infrastructure.key_files import key_bytes
+
+    return [key_bytes(key, "--key").hex() for key in keys]
+
+
 def _kept(path: Path | None) -> list[Any]:
+    from send2llm.infrastructure.log_seals.documents import read_seals, write_seal
+
     if path is None:
         return []
     try:
-        document = json.loads(path.read_text("utf-8"))
+        return [write_seal(seal) for seal in read_seals(json.loads(path.read_bytes()))][-MOST_KEPT:]
     except (OSError, ValueError) as error:
         raise CommandFailed(f"{path} cannot be read as JSON ({type(error).__name__}); name another file.") from None
-    return list(document["data"]) if isinstance(document, dict) and "data" in document else [document]
+    except InvalidRequest as error:
+        raise CommandFailed(f"{path}: {error}") from None
 
 
 def _followed(

@@ -388,7 +388,7 @@ class Trail(_Answer):
 
 
 class Seal(_Answer):
-    """The chain of hashes up to a position, signed."""
+    """The chain of hashes up to a position, signed; `links` only where they were asked for."""
 
     chain: UUID
     number: int
@@ -400,13 +400,14 @@ class Seal(_Answer):
     link: Hex
     public_key: Hex
     signature: Hex
-    links: Hex
+    links: Hex = ""
 
 
 class Seals(_Answer):
-    """In their order."""
+    """In their order; go on after the last number for `more`."""
 
     data: list[Seal]
+    more: bool
 
 
 class LogVerification(_Answer):
@@ -418,8 +419,10 @@ class LogVerification(_Answer):
     unsealed: int
     last_position: int
     public_keys: list[Hex]
+    late_seals: int
     fault: str
     position: int | None
+    after: int | None
     seal: int | None
 
 

@@ -112,7 +112,7 @@ async def send_pieces(send: Send, headers: Headers, pieces: AsyncGenerator[bytes
 
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of long ``work``, which is cancelled when the caller closes its connection: raises ``CallerLeft``."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
+    working, leaving = asyncio.create_task(work), asyncio.create_task(has_left(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -123,7 +123,8 @@ async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         leaving.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def has_left(receive: Receive) -> None:
+    """Wait until the caller has closed its connection; its request was read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -148,5 +149,5 @@ class Watch:
         del self._task
 
     async def _look(self) -> None:
-        await _disconnected(self._receive)
+        await has_left(self._receive)
         self._caller.leave()

@@ -31,6 +31,7 @@ from send2llm.domain.errors import (
     StoreUnavailable,
     UnknownModel,
     UnreadableEvent,
+    VerificationInProgress,
 )
 from send2llm.domain.shortfall import Shortfall
 from send2llm.infrastructure.formats.anthropic.errors import write_error as write_anthropic_error
@@ -172,6 +173,8 @@ def _advice(error: Exception) -> tuple[tuple[bytes, bytes], ...]:
             return ((b"retry-after", b"%d" % max(1, round(seconds + 0.5))),)
         case CompletionInProgress() | StoreUnavailable():
             return ((b"retry-after", b"1"),)
+        case VerificationInProgress():
+            return ((b"retry-after", b"10"),)
     return ()
 
 

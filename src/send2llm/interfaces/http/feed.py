@@ -12,7 +12,7 @@ from send2llm.application.published_events import PublishedEvent, PublishedEvent
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.interfaces.http import answers
-from send2llm.interfaces.http.asgi import EVENT_STREAM, NO_BUFFERING, Receive, Scope, Send, send_pieces
+from send2llm.interfaces.http.asgi import EVENT_STREAM, NO_BUFFERING, Receive, Scope, Send, has_left, send_pieces
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
 from send2llm.interfaces.http.errors import ErrorView, log_unreadable
@@ -85,7 +85,7 @@ class FollowedFeed(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         pages = self._published.follow(self._after, self._wanted)
         sending = asyncio.create_task(send_pieces(send, [EVENT_STREAM, *NO_BUFFERING], _written(pages)))
-        ends = [asyncio.create_task(_has_left(receive)), asyncio.create_task(self._published.closed())]
+        ends = [asyncio.create_task(has_left(receive)), asyncio.create_task(self._published.closed())]
         try:
             await asyncio.wait([sending, *ends], return_when=asyncio.FIRST_COMPLETED)
             if ends[1].done():  # all but those who do not take what is sent to them get the end in time
@@ -94,11 +94,6 @@ class FollowedFeed(Response):
             await end_tasks(sending, *ends)
         if not sending.cancelled():
             sending.result()
-
-
-async def _has_left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _written(pages: AsyncGenerator[PublishedPage]) -> AsyncGenerator[bytes]:
