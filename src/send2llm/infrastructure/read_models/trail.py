@@ -1,13 +1,14 @@
 """The trail: which events are about a call, a request, a conversation, an actor or a budget."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, any_, literal, select
 
 from send2llm.domain.allowance_events import AllowanceClosed
-from send2llm.domain.provider_budget_events import AllowanceGranted
+from send2llm.domain.provider_budget_events import AllowanceGranted, OverrunRecorded
 from send2llm.infrastructure.event_store.streams import allowance_of, budget_of
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.read_models import trail_tables
@@ -61,15 +62,20 @@ def _row(recorded: RecordedEvent, owners: Mapping[UUID, UUID]) -> dict[str, Any]
     }
 
 
+_conversation_of = lru_cache(maxsize=4096)(conversation_id_of)
+"""A page asks for the same few hundred conversations over and over."""
+
+
 def _conversation(recorded: RecordedEvent) -> UUID | None:
     if recorded.stream.startswith("conversation-"):
-        return conversation_id_of(recorded.stream)
+        return _conversation_of(recorded.stream)
     return getattr(recorded.event, "conversation_id", None)
 
 
 def _completion(event: object) -> UUID | None:
-    hold = getattr(event, "hold_id", None)  # of an overrun; a hold is named after its call
-    return UUID(hold.partition("/")[0]) if isinstance(hold, str) else getattr(event, "completion_id", None)
+    if isinstance(event, OverrunRecorded):  # a hold is named after its call
+        return None if event.hold_id is None else UUID(event.hold_id.partition("/")[0])
+    return getattr(event, "completion_id", None)
 
 
 def _budget(recorded: RecordedEvent, owners: Mapping[UUID, UUID]) -> UUID | None:
