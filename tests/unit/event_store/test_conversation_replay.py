@@ -5,7 +5,7 @@ from typing import Any
 
 from event_examples import BARE_METADATA
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from send2llm.domain.conversation import Conversation
 from send2llm.domain.conversation_events import CompletionRefused, ContextShortened, Stretch
@@ -30,7 +30,12 @@ KEYS = TextKeys.generate()
 CODEC = EventCodec(EventRegistry.default(), KEYS)
 STREAM = conversation_stream(CONVERSATION)
 
-NUMBERS = st.integers(1, 3)
+LAST = 0
+LONG = 10
+"""Events, before which a conversation does not end."""
+
+NUMBERS = st.sampled_from([LAST, LAST, LAST, 1, 2, 3])
+"""Of calls: mostly the last one that was asked for, so that commands are refused now and then only."""
 TEXTS = st.text(max_size=10)
 COSTS = st.none() | st.decimals(0, 10, places=12)
 REASONS = st.sampled_from(["client_disconnected", "process_gone", "shutdown"])
@@ -53,40 +58,44 @@ class ConversationThatIsStored(RuleBasedStateMachine):
     def start(self, labels):
         self.key = KEYS.new(STREAM)
         self.rows = []
+        self.last = 1
         self.live = Conversation.start(CONVERSATION, labels=labels)
         self.past = []
         self.store()
+        self.say(["Hi"])
 
     @rule(texts=st.lists(TEXTS, max_size=2))
     def say(self, texts):
         self.command(lambda it: it.add_messages([user(text) for text in texts]))
 
-    @rule(number=NUMBERS, hold=COSTS)
+    @rule(number=st.integers(1, 3), hold=COSTS)
     def ask(self, number, hold):
+        if self.live.awaited is None:
+            self.last = number
         self.command(lambda it: it.request_completion(asked(number, hold_usd=hold)))
 
     @rule(number=NUMBERS, attempt=st.integers(1, 3), again=st.booleans(), cost=COSTS)
     def fail_attempt(self, number, attempt, again, cost):
         following = Attempt(attempt + 1, "other", "model", cost) if again else None
-        failure = attempt_failed(number, attempt=attempt, next_attempt=following, cost_usd=cost)
+        failure = attempt_failed(number or self.last, attempt=attempt, next_attempt=following, cost_usd=cost)
         self.command(lambda it: it.fail_attempt(failure))
 
     @rule(number=NUMBERS, text=TEXTS, cost=COSTS)
     def answer(self, number, text, cost):
-        self.command(lambda it: it.receive_completion(answered(text, number, cost_usd=cost)))
+        self.command(lambda it: it.receive_completion(answered(text, number or self.last, cost_usd=cost)))
 
     @rule(number=NUMBERS)
     def give_up(self, number):
-        self.command(lambda it: it.fail_completion(failed(number)))
+        self.command(lambda it: it.fail_completion(failed(number or self.last)))
 
     @rule(number=NUMBERS, reason=REASONS, attempts=st.integers(0, 3), text=TEXTS)
     def interrupt(self, number, reason, attempts, text):
-        event = replace(interrupted(number, reason), attempts=attempts, partial_text=text)
+        event = replace(interrupted(number or self.last, reason), attempts=attempts, partial_text=text)
         self.command(lambda it: it.interrupt_completion(event))
 
     @rule(number=NUMBERS)
     def refuse(self, number):
-        request = asked(number)
+        request = asked(number or self.last)
         refused = CompletionRefused(
             completion_id=request.completion_id,
             requested_model=request.requested_model,
@@ -99,7 +108,7 @@ class ConversationThatIsStored(RuleBasedStateMachine):
     @rule(number=NUMBERS, summary=TEXTS)
     def shorten(self, number, summary):
         shortened = ContextShortened(
-            completion_id=completion(number),
+            completion_id=completion(number or self.last),
             mode="summarise",
             left_out=(Stretch(1, 2),),
             tokens_before=10,
@@ -113,13 +122,15 @@ class ConversationThatIsStored(RuleBasedStateMachine):
 
     @rule(number=st.none() | NUMBERS, score=st.decimals(-2, 2, places=2), comment=TEXTS)
     def judge(self, number, score, comment):
-        about = None if number is None else completion(number)
+        about = None if number is None else completion(number or self.last)
         self.command(lambda it: it.give_feedback(about, score, comment))
 
+    @precondition(lambda self: len(self.rows) > LONG)
     @rule(reason=TEXTS)
     def close(self, reason):
         self.command(lambda it: it.close(reason))
 
+    @precondition(lambda self: len(self.rows) > LONG)
     @rule(reason=TEXTS)
     def erase(self, reason):
         self.command(lambda it: it.erase(reason))
