@@ -1,6 +1,6 @@
 """Costs as PostgreSQL adds them up: by whatever one asks, in whatever time, on whosever calendar."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +14,9 @@ from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.context import Metadata, RecordedEvent
 from send2llm.application.costs import CostFilter
 from send2llm.domain.completion import Usage
-from send2llm.domain.conversation_events import CompletionInterrupted
+from send2llm.domain.conversation_events import AttemptFailed, CompletionInterrupted
 from send2llm.domain.errors import InvalidRequest
-from send2llm.domain.routing import PaidBy
+from send2llm.domain.routing import Attempt, PaidBy
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.cost_queries import PostgresCosts
@@ -63,8 +63,31 @@ class Ledger:
             ended = CompletionInterrupted(
                 completion_id=completion_id, reason=reason, attempts=1, cost_usd=amount, assumed="all that was held"
             )
+        self._happen([(asked, at), (ended, at + timedelta(seconds=1))], actor, tenant)
+
+    def tried(self, *providers: str) -> None:
+        """A call that asked these providers, one an hour, and is still at the last of them."""
+        completion_id = uuid4()
+        happened: list[tuple[object, datetime]] = [(requested(completion_id, provider=providers[0]), LATE)]
+        for number, provider in enumerate(providers[1:], 1):
+            failed = AttemptFailed(
+                completion_id=completion_id,
+                attempt=number,
+                provider=providers[number - 1],
+                model="parrot",
+                error="timed_out",
+                detail="",
+                retryable=True,
+                status=None,
+                duration=1.0,
+                next_attempt=Attempt(number + 1, provider, "parrot"),
+            )
+            happened.append((failed, LATE + timedelta(hours=number)))
+        self._happen(happened, "ann", "acme")
+
+    def _happen(self, happened: Sequence[tuple[object, datetime]], actor: str, tenant: str) -> None:
         events = []
-        for event, moment in ((asked, at), (ended, at + timedelta(seconds=1))):
+        for event, moment in happened:
             self._position += 1
             metadata = Metadata(uuid4(), moment, uuid4(), None, actor, tenant)
             events.append(RecordedEvent(self._position, f"conversation-{uuid4()}", 1, "", event, metadata))
@@ -97,6 +120,24 @@ async def test_each_group_has_its_sums_the_dearest_first(ledger: Ledger, group: 
         (("one",), 1, Decimal("1e-12")),
     ]
     assert (lines[0].input_tokens, lines[0].output_tokens) == (20, 40)
+
+
+async def test_a_call_of_several_attempts_is_one_call_in_each_group(ledger: Ledger) -> None:
+    ledger.call("1")
+    ledger.tried("echo", "echo", "other", "echo")
+    ledger.tried("other", "other")
+    (whole,) = await ledger.costs.costs([], EVERYTHING)
+    assert (whole.calls, whole.attempts) == (3, 7)
+    counted = {
+        line.group[0]: (line.calls, line.attempts) for line in await ledger.costs.costs(["provider"], EVERYTHING)
+    }
+    assert counted == {"echo": (2, 4), "other": (2, 3)}
+    (of_other,) = await ledger.costs.costs([], CostFilter(provider="other"))
+    assert (of_other.calls, of_other.attempts) == (2, 3)
+    hours = await ledger.costs.costs(["hour"], EVERYTHING)
+    assert [(line.calls, line.attempts) for line in hours] == [(3, 3), (2, 2), (1, 1), (1, 1)]
+    later = await ledger.costs.costs([], CostFilter(begin=LATE + timedelta(hours=1)))
+    assert [(line.calls, line.attempts) for line in later] == [(2, 4)]
 
 
 async def test_several_groups_in_the_order_in_which_they_are_asked_for(ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import ColumnElement, Select, and_, case, distinct, func, not_, select, true, tuple_
+from sqlalchemy import ColumnCollection, ColumnElement, Select, and_, case, exists, func, not_, select, true, tuple_
 
 from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Group
@@ -40,7 +40,7 @@ class PostgresCosts:
         cost = func.coalesce(func.sum(_A.cost_usd), 0).label("cost_usd")
         statement: Select[Any] = select(
             *groups,
-            func.count(distinct(_A.completion_id)).label("calls"),
+            _calls(by, matching, time_zone).label("calls"),
             func.count().label("attempts"),
             *(func.coalesce(func.sum(_A[name]), 0).label(name) for name in _SUMMED),
             cost,
@@ -48,7 +48,8 @@ class PostgresCosts:
             func.count().filter(_is_unpriced()).label("unpriced"),
         ).group_by(*groups)
         times = [group for group, name in zip(groups, by, strict=True) if name in TIMES]
-        statement = _matching(statement, matching).order_by(*times, cost.desc(), *groups).limit(LARGEST_REPORT + 1)
+        statement = statement.where(*_conditions(_A, matching))
+        statement = statement.order_by(*times, cost.desc(), *groups).limit(LARGEST_REPORT + 1)
         try:
             (found,) = await self._tables.read("the costs", statement)
         except psycopg.errors.InvalidParameterValue:  # its time zones may be of another year than Python's
@@ -99,20 +100,37 @@ def _is_unpriced() -> ColumnElement[bool]:
     return and_(_A.cost_usd.is_(None), _A.ended_at.is_not(None), answered)
 
 
-def _matching(statement: Select[Any], matching: CostFilter) -> Select[Any]:
-    for column, wanted in (
-        (_A.provider, matching.provider),
-        (_A.model, matching.model),
-        (_A.tenant, matching.tenant),
-        (_A.actor, matching.actor),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == storable_text(wanted))
+def _calls(by: Sequence[Group], matching: CostFilter, time_zone: str) -> ColumnElement[int]:
+    """How many calls the attempts of a group belong to: those that have no earlier attempt of their call beside them.
+
+    To count different ids would sort all attempts, which takes fifteen times as long as the sums do; second attempts
+    are few.
+    """
+    earlier = attempts.alias("earlier")
+    again = exists().where(
+        earlier.c.completion_id == _A.completion_id,
+        earlier.c.attempt < _A.attempt,
+        *(
+            group_of(name, earlier.c, earlier.c.requested_at, time_zone)
+            == group_of(name, _A, _A.requested_at, time_zone)
+            for name in by
+        ),
+        *_conditions(earlier.c, matching),
+    )
+    return func.count() - func.count().filter(case((_A.attempt > 1, again), else_=False))
+
+
+def _conditions(columns: ColumnCollection[str, Any], matching: CostFilter) -> list[ColumnElement[bool]]:
+    found = [
+        columns[name] == storable_text(wanted)
+        for name in ("provider", "model", "tenant", "actor")
+        if (wanted := getattr(matching, name)) is not None
+    ]
     if matching.begin is not None:
-        statement = statement.where(_A.requested_at >= matching.begin)
+        found.append(columns.requested_at >= matching.begin)
     if matching.end is not None:
-        statement = statement.where(_A.requested_at < matching.end)
-    return statement
+        found.append(columns.requested_at < matching.end)
+    return found
 
 
 def _line(row: dict[str, Any], groups: int, zone: tzinfo) -> CostLine:
