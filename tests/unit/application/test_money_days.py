@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from days import OUTCOMES, Day
 from house import PriceList
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from send2llm.application.context import RecordedEvent
 from send2llm.application.money_audit import MoneyAudit, MoneyLedger
@@ -101,6 +101,7 @@ def _audited(events: Sequence[RecordedEvent]) -> MoneyAudit:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(THINGS, max_size=20))
+@example([("start", 0, "answer", "any", False), ("kill", 0), ("settle", 1)])  # whom nobody can ask any more
 def test_the_ledger_the_conversations_and_the_audit_agree(things):
     async def live() -> None:
         day = Day()
