@@ -111,12 +111,14 @@ class Intents:
     async def _store(self, opening: _Opening, patience: Patience, *, fresh: bool) -> OpenCall | Reply:
         command, context = opening.command, opening.context
         claim = digest = None
+        key = command.idempotency_key
         conversation_id = command.conversation_id
-        if command.idempotency_key is not None:
-            digest = request_digest(command)
-            claim = await self._conversations.claim(command.idempotency_key, context.tenant)
+        if key is not None:
+            digest = request_digest(command, key)
+            claim = await self._conversations.claim(key, context.tenant)
             if claim.event is not None:
-                answered = await self._answered(claim.event, digest)
+                _must_be_the_same(claim.event, command, digest)
+                answered = await self._answered(claim.event)
                 if answered is not None:
                     return answered
                 conversation_id = claim.event.conversation_id
@@ -234,9 +236,7 @@ class Intents:
             template=command.template,
         )
 
-    async def _answered(self, claimed: IdempotencyKeyClaimed, digest: str) -> Reply | None:
-        if claimed.request_digest != digest:
-            raise IdempotencyKeyReused
+    async def _answered(self, claimed: IdempotencyKeyClaimed) -> Reply | None:
         conversation = await self._conversations.load(claimed.conversation_id, fresh=True)
         conversation.must_not_be_erased()
         try:
@@ -280,3 +280,9 @@ def _transcript(conversation: Conversation, said: Sequence[Message], new: Sequen
 
 def _claimed(conversation_id: UUID, call: UUID, digest: str | None) -> IdempotencyKeyClaimed:
     return IdempotencyKeyClaimed(conversation_id=conversation_id, completion_id=call, request_digest=digest or "")
+
+
+def _must_be_the_same(claimed: IdempotencyKeyClaimed, command: SendMessage, digest: str) -> None:
+    # Claims of earlier versions hold a digest without a key.
+    if claimed.request_digest != digest and claimed.request_digest != request_digest(command):
+        raise IdempotencyKeyReused

@@ -13,6 +13,8 @@ from send2llm.domain.continuation import EarlierAnswer
 from send2llm.domain.message import JsonObject, Message, no_extras
 from send2llm.domain.prompt_template_events import TemplateUse
 
+_DIGEST = b"s2l same request"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendMessage:
@@ -40,10 +42,11 @@ class SendMessage:
     """Where in the caller's request a message stands, for errors."""
 
 
-def request_digest(command: SendMessage) -> str:
+def request_digest(command: SendMessage, idempotency_key: str = "") -> str:
     """What makes two requests the same: the model, the messages, the conversation, and how to answer.
 
-    It is stored, so it must not change: parameters at their defaults do not count, and so new ones may be added.
+    It is stored, so it must not change: parameters at their defaults do not count, and so new ones may be added. The
+    idempotency key, which is stored nowhere, keeps whoever sees the digest from guessing what was said.
     """
     usual = Parameters()
     chosen = {
@@ -57,4 +60,6 @@ def request_digest(command: SendMessage) -> str:
     if command.after is not None:
         words.append(str(command.after.completion_id))
     text = json.dumps(words, sort_keys=True, default=dict).encode()
-    return blake2b(Told(command.messages).digests[-1] + text, digest_size=16).hexdigest()
+    secret = idempotency_key.encode("utf-8", "surrogatepass")
+    key = blake2b(secret, person=_DIGEST).digest() if secret else b""
+    return blake2b(Told(command.messages).digests[-1] + text, digest_size=16, key=key).hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 from stored_calls import EVENING, Asking, seal_all
@@ -57,7 +58,7 @@ class CommandLine:
 
     def __init__(self, database: ConnectionInfo, folder: Path) -> None:
         self.folder = folder
-        self._environment = {
+        self.environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
             "SEND2LLM_DATABASE_URL": database.dsn,
@@ -69,7 +70,7 @@ class CommandLine:
     def run(self, *arguments: str, code: int = 0, program: str = MAIN) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", program, *arguments]
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == code, done.stderr
         return done
@@ -114,6 +115,19 @@ def test_prices_are_those_of_the_file(cli: CommandLine) -> None:
     assert lines["parrot"]["recorded_usd"] == "0.500369"
     assert lines["parrot"]["replayed_usd"] == "0.500078"
     assert (lines["raven"]["recorded_usd"], lines["raven"]["replayed_usd"]) == ("0.000124", "0.000261")
+
+
+def test_a_key_that_nobody_can_open_stops_no_replay_and_no_export(cli: CommandLine, migrated: ConnectionInfo) -> None:
+    found = cli.json("replay", "prices", "--prices", "prices.toml")
+    with psycopg.connect(migrated.dsn) as connection:
+        broken = connection.execute(
+            "UPDATE conversation_keys SET wrapped = set_byte(wrapped, 9, get_byte(wrapped, 9) # 255)"
+        ).rowcount
+    cli.environment["SEND2LLM_ENCRYPTION__KEY"] = "00" * 32
+    assert cli.json("replay", "prices", "--prices", "prices.toml") == found
+    assert cli.json("replay", "cache", "--seconds", "600")["data"]
+    told = cli.run("export", "history").stderr
+    assert (f"cannot be decrypted: {broken}." in told) == (broken > 0)
 
 
 def test_it_is_written_in_every_format(cli: CommandLine) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from house import House, assistant, user
 
+from send2llm.application import intents
 from send2llm.application.patience import CallerLeft, Timeouts
 from send2llm.application.retries import RetryPolicy
 from send2llm.application.send_command import SendMessage, request_digest
@@ -479,6 +480,17 @@ async def test_a_repeated_idempotency_key_gets_the_recorded_answer(house):
     assert house.observer.calls[-1].outcome == "replayed"
 
 
+async def test_a_claim_of_an_earlier_version_is_known_again(house, monkeypatch):
+    """Its digest has no key."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(intents, "request_digest", lambda command, _key="": request_digest(command))
+        first = await house.complete(user("Hi"), idempotency_key="k")
+
+    again = await house.complete(user("Hi"), idempotency_key="k")
+
+    assert (again.replayed, again.completion_id) == (True, first.completion_id)
+
+
 async def test_an_idempotency_key_belongs_to_one_request(house):
     await house.complete(user("Hi"), idempotency_key="k")
 
@@ -606,3 +618,5 @@ def test_the_digest_of_a_request_survives_new_kinds_of_parameters():
 
     assert request_digest(command) == "0afe660d753081007fe37f67ee91727d"
     assert request_digest(replace(command, parameters=Parameters())) != "0afe660d753081007fe37f67ee91727d"
+    assert request_digest(command, "a key") == "e4294a42653b7f75dea1fe3f8a9761ae"
+    assert request_digest(command, "another key") != "e4294a42653b7f75dea1fe3f8a9761ae"

@@ -70,10 +70,13 @@ class CallRows:
         transcripts: Transcripts | None,
         open_calls: Mapping[str, Row] | None = None,
         written_off: Mapping[str, Row] | None = None,
+        *,
+        digest_key: bytes = b"",
     ) -> None:
         self.open: dict[str, Row] = dict(open_calls or {})
         self.written_off: dict[str, Row] = dict(written_off or {})
         self._transcripts = transcripts
+        self._digest_key = digest_key
         self._registry = EventRegistry.default()
 
     def apply(self, event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row | None:
@@ -123,7 +126,8 @@ class CallRows:
         if self._transcripts is None:
             return {}
         transcript = self._transcripts.at(event.stream, event.version - 1)
-        return {"messages": transcript.messages, **({} if transcript.erased else _asked(data, transcript))}
+        asked = {} if transcript.erased else _asked(data, transcript, self._digest_key)
+        return {"messages": transcript.messages, **asked}
 
     def _attempt_failed(self, data: Any) -> None:
         call = self.open.get(data["completion_id"])
@@ -177,12 +181,12 @@ class CallRows:
         return sum(characters_of(answer["message"]) for answer in answers) or len(partial_text)
 
 
-def _asked(data: Any, transcript: Transcript) -> Row:
+def _asked(data: Any, transcript: Transcript, digest_key: bytes) -> Row:
     """What cannot be known of a call once it was erased."""
     parameters = data["parameters"]
     return {
         "input_characters": transcript.characters,
-        "request_digest": _digest(data["requested_model"], parameters, transcript.digest),
+        "request_digest": _digest(digest_key, data["requested_model"], parameters, transcript.digest),
         "tools": len(parameters.get("tools", ())),
         "response_format": (parameters.get("response_format") or {}).get("type"),
     }
@@ -218,10 +222,10 @@ def _whose(event: RawEvent, meta: Mapping[str, Any], data: Any) -> Row:
     }
 
 
-def _digest(model: str, parameters: Any, transcript: bytes) -> str:
-    """The same for requests that ask the same of the same model, exactly."""
+def _digest(key: bytes, model: str, parameters: Any, transcript: bytes) -> str:
+    """The same for requests that ask the same of the same model, exactly; nobody guesses it without the key."""
     words = orjson.dumps([model, parameters], option=orjson.OPT_SORT_KEYS)
-    return blake2b(words + transcript, digest_size=16).hexdigest()
+    return blake2b(words + transcript, digest_size=16, key=key).hexdigest()
 
 
 def _known(amount: str | None) -> Decimal | None:

@@ -21,7 +21,7 @@ from send2llm.infrastructure.analysis import parts, schemas
 from send2llm.infrastructure.analysis.call_rows import CallRows, Row
 from send2llm.infrastructure.analysis.manifest import Manifest
 from send2llm.infrastructure.analysis.stored_log import StoredLog
-from send2llm.infrastructure.analysis.stored_states import EventRow, event_row, parsed, reveal
+from send2llm.infrastructure.analysis.stored_states import EventRow, event_row, parsed
 from send2llm.infrastructure.analysis.transcripts import Transcripts
 from send2llm.infrastructure.postgres.file_lock import FileLock
 
@@ -67,7 +67,9 @@ class Export:
             (parts.SEALS, manifest.sealed),
         ):
             parts.remove_after(self._folder / kind, known)
-        calls = CallRows(Transcripts(self._log.stream), manifest.open_calls, manifest.written_off)
+        calls = CallRows(
+            Transcripts(self._log.stream), manifest.open_calls, manifest.written_off, digest_key=self._log.digest_key
+        )
         last = manifest.position
         for page in self._log.pages(manifest.position):
             self._take(page, calls, manifest)
@@ -80,14 +82,14 @@ class Export:
         return self._seal(manifest)
 
     def _take(self, page: Sequence[RawEvent], calls: CallRows, manifest: Manifest) -> None:
-        keys = self._log.keys_of(page)
+        keys = self._log.keys_of({event.stream for event in page})
         for event in page:
             state = parsed(event)
             self._rows.append(event_row(event, state))
             self._bytes += len(event.state)
             if state is None:
                 continue
-            reveal(event, state, keys.get(event.stream))
+            self._log.reveal(event, state, keys.get(event.stream))
             call = calls.apply(event, state.meta, state.data)
             if call is not None:
                 completion = call["completion"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from send2llm.infrastructure.analysis.call_rows import TOPICS, CallRows, Row
 from send2llm.infrastructure.analysis.calls_by_day import COLUMNS, SCHEMA, CallsByDay, Told
 from send2llm.infrastructure.analysis.stored_log import StoredLog
-from send2llm.infrastructure.analysis.stored_states import parsed, reveal
+from send2llm.infrastructure.analysis.stored_states import parsed
 from send2llm.infrastructure.analysis.transcripts import Transcripts
 
 BATCH_CALLS = 50_000
@@ -94,13 +94,13 @@ def _read_calls(log: StoredLog, told: Told) -> Iterator[Row]:
 
 
 def _read_all(log: StoredLog, told: Told) -> Iterator[Row]:
-    calls, written_off = CallRows(Transcripts(log.stream)), dict[str, Row]()
+    calls, written_off = CallRows(Transcripts(log.stream), digest_key=log.digest_key), dict[str, Row]()
     for page in log.pages(0):
-        keys = log.keys_of(page)
+        keys = log.keys_of({event.stream for event in page})
         for event in page:
             state = parsed(event)
             if state is not None:
-                reveal(event, state, keys.get(event.stream))
+                log.reveal(event, state, keys.get(event.stream))
                 yield from _final(calls.apply(event, state.meta, state.data), calls, written_off)
         told(page[-1].position, log.head)
     yield from written_off.values()

@@ -1,6 +1,6 @@
 """The event table as an export reads it: pages of raw events, and streams."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any
@@ -10,30 +10,39 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from send2llm.domain.errors import StoreUnavailable
 from send2llm.domain.log_seals import RawEvent, Seal
-from send2llm.infrastructure.analysis.stored_states import parsed, reveal
+from send2llm.infrastructure.analysis.stored_states import State, parsed, reveal
 from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, RECEIVED
-from send2llm.infrastructure.event_store.text_keys import TextKey, TextKeys
+from send2llm.infrastructure.event_store.stored_keys import stored_key
+from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
 from send2llm.infrastructure.log_seals.raw_events import PAGE, raw_events_after
 from send2llm.infrastructure.log_seals.tables import seals_after
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 
 _STREAM = text(
-    "SELECT notification_id, originator_id, originator_version, topic, state, wrapped FROM stored_events"
-    " LEFT JOIN conversation_keys USING (originator_id)"
+    "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
     " WHERE originator_id = :stream AND originator_version <= :version ORDER BY originator_version"
 )
-_KEYS = text("SELECT originator_id, wrapped FROM conversation_keys WHERE originator_id = ANY (:streams)")
+_KEYS = text(
+    "SELECT stream, STORED_KEY FROM unnest(CAST(:streams AS text[])) AS stream".replace(
+        "STORED_KEY", stored_key("stream")
+    )
+)
 _HEAD = text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
 
 
 class StoredLog:
     """Reads on two connections of its own, in statements that are transactions of their own. Blocks.
 
-    Raises ``StoreUnavailable`` when the database cannot be reached or has no tables yet.
+    Without ``keys`` nothing is decrypted. Raises ``StoreUnavailable`` when the database cannot be reached or has no
+    tables yet.
     """
 
     def __init__(self, database: ConnectionInfo, keys: TextKeys | None) -> None:
         self._keys = keys
+        self.digest_key = b"" if keys is None else keys.digest_key
+        """Makes digests of what was said worth nothing to whoever has them and guesses."""
+        self.unreadable: set[str] = set()
+        """Streams with texts that are not erased, and that the keys do not open."""
         engine: Engine = create_engine(
             database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True, isolation_level="AUTOCOMMIT"
         )
@@ -69,21 +78,32 @@ class StoredLog:
             page if not page or page[-1].position <= self.head else [one for one in page if one.position <= self.head]
         )
 
-    def keys_of(self, page: Sequence[RawEvent]) -> Mapping[str, TextKey]:
-        """The keys of the streams in a page that have one; none where no master key could open them."""
+    def keys_of(self, streams: Collection[str]) -> Mapping[str, bytes]:
+        """The stored keys of streams, for ``reveal``; none of those that were erased."""
         if self._keys is None:
             return {}
-        found = self._connection.execute(_KEYS, {"streams": list({event.stream for event in page})})
-        return {stream: self._keys.open(stream, bytes(wrapped)) for stream, wrapped in found}
+        found = self._connection.execute(_KEYS, {"streams": list(streams)})
+        return {stream: bytes(wrapped) for stream, wrapped in found if wrapped is not None}
+
+    def reveal(self, event: RawEvent, state: State, wrapped: bytes | None) -> None:
+        """Put the texts into the data. Where nobody can read them it is as if they were erased, and noted."""
+        if state.texts is None or self._keys is None or wrapped is None:
+            reveal(event, state, None)
+            return
+        try:
+            reveal(event, state, self._keys.open(event.stream, wrapped))
+        except UnreadableText:
+            self.unreadable.add(event.stream)
+            reveal(event, state, None)
 
     def stream(self, stream: str, version: int) -> Iterator[tuple[str, Any]]:
         """Topic and data of a stream's events up to a version; no data where nothing is said."""
+        wrapped = self.keys_of([stream]).get(stream)
         for row in self._connection.execute(_STREAM, {"stream": stream, "version": version}):
-            position, _, at, topic, stored, wrapped = row
+            position, _, at, topic, stored = row
             event = RawEvent(position, stream, at, topic, bytes(stored))
             if event.topic in (MESSAGE_ADDED, RECEIVED) and (state := parsed(event)) is not None:
-                key = None if wrapped is None or self._keys is None else self._keys.open(stream, bytes(wrapped))
-                reveal(event, state, key)
+                self.reveal(event, state, wrapped)
                 yield event.topic, state.data
             else:
                 yield event.topic, None

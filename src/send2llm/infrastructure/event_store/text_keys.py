@@ -16,6 +16,8 @@ from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from send2llm.domain.errors import ConfigurationError, InvalidRequest, UnreadableEvent
 from send2llm.infrastructure.key_files import KEY_BYTES, key_bytes, read_or_make
@@ -72,6 +74,8 @@ class TextKeys:
             raise ConfigurationError("The key file for encryption holds no key; remove it, or put the key back.")
         self._masters = {_master_id(key): AESGCM(key) for key in master_keys}
         self._current = _master_id(master_keys[0])
+        self.digest_key = _derived(master_keys[0], b"send2llm digests of requests")
+        """For digests that shall not confirm a guess; another one when the first master key changes."""
         self.open = lru_cache(maxsize=_OPENED_KEYS)(self._open)
         """The key of a stream from what is stored of it (``stream, wrapped``); raises ``UnreadableText``."""
 
@@ -153,6 +157,10 @@ def lost_key(stream: str) -> UnreadableText:
         f"The key of {stream} is not stored any more, and the conversation was not erased: restore its row in "
         "conversation_keys from a backup. If there is none, what was said is lost: erase the conversation."
     )
+
+
+def _derived(master_key: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose).derive(master_key)
 
 
 def _master_id(key: bytes) -> bytes:

@@ -27,6 +27,7 @@ class _Exported:
     new_events: int
     new_calls: int
     seals: int
+    unreadable_conversations: int
     seconds: float
 
 
@@ -62,6 +63,11 @@ def export(
         f"{count(exported.events)} events up to position {count(exported.position)}, {count(exported.calls)} calls, "
         f"{count(exported.seals)} seals; {exported.seconds:.1f} s."
     )
+    if exported.unreadable_conversations:
+        note(
+            f"Conversations whose texts are not erased, and cannot be decrypted: {exported.unreadable_conversations}. "
+            "Digests and lengths of their calls are null. `send2llm doctor` tells more."
+        )
 
 
 def _export(folder: Path, database: "ConnectionInfo", settings: "Settings") -> _Exported:
@@ -85,5 +91,6 @@ def _export(folder: Path, database: "ConnectionInfo", settings: "Settings") -> _
         new_events=after.events - before.events,
         new_calls=after.calls - before.calls,
         seals=after.seal,
+        unreadable_conversations=len(log.unreadable),
         seconds=round(time.monotonic() - began, 3),
     )
