@@ -11,8 +11,8 @@ from hypothesis import given, strategies as st
 from send2llm.domain.conversation_events import MessageAdded
 from send2llm.domain.errors import ConfigurationError
 from send2llm.domain.message import ERASED, Message, TextPart
-from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
+from send2llm.infrastructure.event_store.codec import MARK_OF_TEXTS, EventCodec
+from send2llm.infrastructure.event_store.text_keys import LOST, TextKeys, UnreadableText
 from send2llm.infrastructure.event_store.texts import TEXTS, put_erased, put_texts, take_texts
 from send2llm.infrastructure.event_store.topics import EventRegistry
 
@@ -114,6 +114,9 @@ def test_any_text_comes_back(text, extras):
     event = MessageAdded(message=Message("user", (TextPart(text),), extras=extras))
     state, key = encrypted(event)
     assert CODEC.decode_event(STREAM, 1, "conversation.message_added", state, key) == event
+    assert MARK_OF_TEXTS in state
+    with pytest.raises(UnreadableText, match="not stored any more"):
+        CODEC.decode_event(STREAM, 1, "conversation.message_added", state, LOST)
 
 
 def test_a_message_keeps_its_role():

@@ -31,6 +31,9 @@ from send2llm.infrastructure.event_store.topics import (
     UnknownSchemaVersion,
 )
 
+MARK_OF_TEXTS = b'},"texts":"'
+"""Is in every state with encrypted texts, and in hardly any other: it can be looked for without reading the state."""
+
 
 class EventCodec:
     """Turns events into rows of the event table and back.

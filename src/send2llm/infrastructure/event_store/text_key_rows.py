@@ -10,7 +10,7 @@ from send2llm.infrastructure.event_store.text_keys import MASTER_ID_BYTES, TextK
 
 _UNKNOWN = "SELECT wrapped FROM conversation_keys WHERE encode(substr(wrapped, 1, %s), 'hex') <> ALL (%s) LIMIT 1"
 _BY_MASTER = "SELECT encode(substr(wrapped, 1, %s), 'hex'), count(*) FROM conversation_keys GROUP BY 1 ORDER BY 1"
-# The member ``texts`` of a state follows its data, which is an object.
+# The bytes are ``MARK_OF_TEXTS`` of the codec.
 _LOST = """
 SELECT count(*) FROM stored_events AS first_one
 WHERE originator_version = 1 AND starts_with(originator_id, 'conversation-')

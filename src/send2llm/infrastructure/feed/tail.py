@@ -146,21 +146,24 @@ class LogTail:
         except StoreUnavailable:
             log.info("feed.waits_for_the_database")
             return False
-        except UnreadableEvent as error:
-            # Whoever has not come to it yet is told when reading by itself; who steps over it goes on from here.
-            self._kept, self._bytes = [], 0
-            self._begin = self._reached = max(self._reached, error.position or 0)
-            self.wake_all()
-            return True
         except Send2LLMError as error:
-            self._failure = error
+            stepped_over = self._step_over(error)
+            self._failure = None if stepped_over else error
             self.wake_all()
-            return False
+            return stepped_over
         self._failure = None
         if page.events:
             self._keep(page)
             self.wake_all()
         return page.more
+
+    def _step_over(self, error: Send2LLMError) -> bool:
+        """Go on behind an event that cannot be read. Who has not come to it yet reads by itself, and is told there."""
+        if not isinstance(error, UnreadableEvent) or error.position is None:
+            return False
+        self._kept, self._bytes = [], 0
+        self._begin = self._reached = error.position
+        return True
 
     def _keep(self, page: PublishedPage) -> None:
         if any(event.topic == ERASED_TOPIC for event in page.events):
