@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -63,7 +64,7 @@ class Target:
     context_window: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `out` is kept, which would cost more than all else if each call made it
 class Route:
     """Targets of which each call goes to one: the ``first`` that has room for it, or the ``cheapest`` of these.
 
@@ -76,7 +77,7 @@ class Route:
     tokens: Span
     length: Span
 
-    @property
+    @cached_property
     def out(self) -> Span:
         """By what the tokens of an answer are multiplied."""
         return Span(self.tokens.low * self.length.low, self.tokens.high * self.length.high)
