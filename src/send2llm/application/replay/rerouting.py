@@ -145,7 +145,8 @@ def _notes(route: Route) -> Iterator[str]:
         )
         yield "None of them fails here: which would have, nobody knows."
     yield "Nothing is known here about quality: the other model never answered."
-    yield "Whether it could take each request (tools, images, length) is not looked at."
+    unseen = "tools, images, length" if len(route.targets) == 1 else "tools, images"
+    yield f"Whether it could take each request ({unseen}) is not looked at."
 
 
 _CHOICE: Mapping[Strategy, str] = MappingProxyType(
