@@ -1,7 +1,7 @@
 """What a build does when it has come to the end of the log: it takes its place, or is compared, or just goes on."""
 
 import structlog
-from sqlalchemy import Connection, func
+from sqlalchemy import Connection, func, text
 from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection, reads_texts
@@ -28,7 +28,7 @@ class Arrival:
         if self._checkpoint.role == "building":
             return self._take_its_place(connection, position)
         if self._checkpoint.role == "verifying":
-            return None if self._compare(connection, position) else position
+            return self._compare(connection, position)
         return position
 
     def _take_its_place(self, connection: Connection, position: int) -> int:
@@ -54,7 +54,7 @@ class Arrival:
         log.info(done, projection=self._key.name, version=self._key.version, build=self._key.build)
         return max(position, live.position if live is not None else 0)
 
-    def _compare(self, connection: Connection, position: int) -> bool:
+    def _compare(self, connection: Connection, position: int) -> int | None:
         """Come to just the position of the live build, which waits meanwhile, and compare all rows."""
         with connection.begin():
             take_turn(connection, self._key.name)
@@ -62,13 +62,18 @@ class Arrival:
             live = next((build for build in builds if build.role == "live"), None)
             mine = next((build for build in builds if build.key == self._key), None)
             if live is None or mine is None or live.version != mine.version or live.position < position:
-                return mine is None
+                return None if mine is None else position
             self._checkpoint.hold(connection, position)
             self._fold_up_to(connection, position, live.position)
             found = differences(connection, live, mine)
+            if found and _erased_after(connection, live.position):
+                # The live build has read texts that were gone already when they were read here. It will be told.
+                if live.position > position:
+                    self._checkpoint.advance(connection, position, live.position, 0.0)
+                return live.position
             self._conclude(connection, mine, live.position, found)
         log.info("projection.verified", projection=self._key.name, differences=found)
-        return True
+        return None
 
     def _fold_up_to(self, connection: Connection, position: int, end: int) -> None:
         skipped = self._checkpoint.skipped(connection)
@@ -98,4 +103,13 @@ class Arrival:
         )
 
 
+def _erased_after(connection: Connection, position: int) -> bool:
+    """Whether the log tells of an erasure that no build has come to at this position."""
+    return bool(connection.execute(_ERASED_AFTER, {"position": position}).scalar_one())
+
+
 _PAGE = 1000
+
+_ERASED_AFTER = text(
+    "SELECT EXISTS (SELECT FROM stored_events WHERE notification_id > :position AND topic = 'conversation.erased')"
+)
