@@ -107,7 +107,8 @@ compared with the live one; then ``verified``, or ``different``."""
 
 ProjectionState = Literal["running", "failed", "paused", "waiting"]
 """``running``: a living process keeps it up to date. ``failed``: its fold raised, and it stands at its
-position until it is retried. ``paused``: somebody told it to stand still. ``waiting``: no process runs it now."""
+position until it is retried; or the database does not let it go on (then there is no ``failed_position``), and it goes
+on as soon as it can. ``paused``: somebody told it to stand still. ``waiting``: no process runs it now."""
 
 
 @dataclass(frozen=True, slots=True)
