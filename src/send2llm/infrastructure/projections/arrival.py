@@ -9,6 +9,7 @@ from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.projections.builds import remove_tables, retire, swap, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
+from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
 
 log = structlog.get_logger(__name__)
@@ -81,7 +82,7 @@ class Arrival:
         while position < end:
             page = self._pages.read(connection, position, _PAGE, topics, texts=texts, up_to=end, skipped=skipped)
             if page.events:
-                self._projection.fold(page.events, connection)
+                fold_events(self._projection, page.events, connection)
             if not page.count:
                 return
             position = page.last
