@@ -19,10 +19,16 @@ class Mine:
         pass
 
 
-def test_projections_of_ones_own_stand_beside_those_that_come_along():
-    found = projections(Settings(projections=(f"{__name__}:Mine",)))
+def names_at(*places):
+    """Of those that come along, of those of installed packages, and of those at the places."""
+    return [projection.name for projection in projections(Settings(projections=places))]
 
-    assert [projection.name for projection in found] == ["history", "cost_ledger", "usage", "trail", "mine"]
+
+def test_projections_of_ones_own_stand_beside_those_that_come_along():
+    without = names_at()
+
+    assert without[:4] == ["history", "cost_ledger", "usage", "trail"]
+    assert names_at(f"{__name__}:Mine") == [*without, "mine"]
 
 
 @pytest.mark.parametrize("place", ["nowhere:Mine", f"{__name__}:Missing", __name__, f"{__name__}:", "pytest:Mark"])
@@ -75,9 +81,7 @@ def test_a_base_class_in_the_folder_is_no_projection(tmp_path):
     base = SOUND.replace("class Mine", "class _Base").replace('name = "mine"', 'name = "base"')
     (tmp_path / "mine.py").write_text(base + SOUND)
 
-    found = projections(Settings(projections=(str(tmp_path),)))
-
-    assert [projection.name for projection in found][4:] == ["mine"]
+    assert names_at(str(tmp_path)) == [*names_at(), "mine"]
 
 
 def test_a_service_without_a_projector_needs_none_of_them():
