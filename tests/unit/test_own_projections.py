@@ -66,6 +66,15 @@ class Mine:
         ("version = 1", 'version = "1"', "its version is '1'"),
         ('table_name(name, version, "kept")', '"kept"', "'kept' has to be named by table_name"),
         ('table_name(name, version, "kept")', 'table_name(name, 2, "kept")', "has to be named by table_name"),
+        ("frozenset", "None and frozenset", "its topics are None; write a set of texts"),
+        ('"conversation.closed"', "7", "its topics are frozenset..7..; write a set of texts"),
+        ("    def fold", "    tables = []\n\n    def fold", "its tables are .*; use a MetaData of SQLAlchemy"),
+        ("class Mine", "raise SystemExit\n\nclass Mine", "cannot be loaded .SystemExit"),
+        ("    def fold", "    def __init__(self): raise SystemExit\n\n    def fold", "cannot be loaded .SystemExit"),
+        ("    def fold", "    async def fold", "its fold is async or a generator"),
+        ("        pass", "        yield", "its fold is async or a generator"),
+        ("    def fold(self, events, connection):\n        pass", "    fold = 3", "its fold is 3; write def fold"),
+        ("events, connection", "events", "its fold is called with .events, connection., and takes .events."),
         ("    def fold", "    def __init__(self, x): pass\n\n    def fold", "cannot be loaded .TypeError"),
     ],
 )
@@ -75,6 +84,20 @@ def test_a_slip_is_told_by_its_name_before_anything_runs(tmp_path, right, wrong,
 
     with pytest.raises(ConfigurationError, match=told):
         ServiceSupervisor(Settings(projections=(str(tmp_path),)))
+
+
+@pytest.mark.parametrize(
+    "fold",
+    [
+        "    def fold(self, *everything): pass",
+        "    @staticmethod\n    def fold(events, connection, more=None): pass",
+        "    fold = print",
+    ],
+)
+def test_whatever_can_be_called_with_events_and_a_connection_is_a_fold(tmp_path, fold):
+    (tmp_path / "mine.py").write_text(SOUND.replace("    def fold(self, events, connection):\n        pass", fold))
+
+    assert names_at(str(tmp_path)) == [*names_at(), "mine"]
 
 
 def test_a_base_class_in_the_folder_is_no_projection(tmp_path):

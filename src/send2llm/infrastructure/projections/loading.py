@@ -64,7 +64,7 @@ def _is_meant(kind: type) -> bool:
 def _made(load: Callable[[], Any], place: str) -> Projection:
     try:
         made = load()()
-    except Exception as error:  # anybody's code: whatever it raises, its place is what helps
+    except (Exception, SystemExit) as error:  # anybody's code: whatever it raises, its place is what helps
         raise _cannot_load(place, error) from error
     return checked(made, place)
 
@@ -77,7 +77,7 @@ def _module(file: Path) -> object:
     sys.modules[spec.name] = module  # for what looks classes up by their module's name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # anybody's code
+    except (Exception, SystemExit) as error:  # anybody's code
         raise _cannot_load(str(file), error) from error
     return module
 
@@ -86,7 +86,7 @@ def _name_of(file: Path) -> str:
     return f"send2llm_own_projections.{file.stem}"
 
 
-def _cannot_load(place: str, error: Exception) -> ConfigurationError:
+def _cannot_load(place: str, error: BaseException) -> ConfigurationError:
     return ConfigurationError(
         f"The projection {place!r} cannot be loaded ({type(error).__name__}: {error}). "
         "Its class is called without arguments."
