@@ -11,11 +11,17 @@ from sqlalchemy import Column, Connection, MetaData, Table, text
 
 from send2llm.application.projections import Projection, view_name
 from send2llm.infrastructure.projections.checkpoints import Build, qualified, usual_place
+from send2llm.infrastructure.projections.view_sources import refuse_views_of_others, sources_of
 
 
 def create_views(connection: Connection, build: Build, *, instead_of: Build | None = None) -> None:
-    """Let the views lead to the tables of a build, ``instead_of`` another one's."""
+    """Let the views lead to the tables of a build, ``instead_of`` another one's.
+
+    Raises ``ProjectionViewTaken`` when something that is not this projection's has the name of one.
+    """
     usual = usual_place(connection)
+    tables = {*build.tables, *(instead_of.tables if instead_of is not None else ())}
+    refuse_views_of_others(connection, build.name, {name_of_view(build.name, table) for table in tables})
     for gone in instead_of.tables if instead_of is not None else ():
         connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, name_of_view(build.name, gone))}"))
     for table in build.tables:
@@ -32,10 +38,9 @@ def create_temporary_views(connection: Connection, projection: Projection) -> No
 
 
 def has_views(connection: Connection, build: Build) -> bool:
-    """Whether there are such views."""
-    find = text("SELECT bool_and(to_regclass(quote_ident(view)) IS NOT NULL) FROM unnest(:views ::text[]) AS view")
-    views = [name_of_view(build.name, table) for table in build.tables]
-    return connection.execute(find, {"views": views}).scalar_one() is not False
+    """Whether there are such views, and lead to the tables of this build."""
+    place = build.place or usual_place(connection)
+    return all(sources_of(connection, name_of_view(build.name, table)) == {(place, table)} for table in build.tables)
 
 
 @cache
