@@ -187,6 +187,31 @@ async def test_a_rebuild_that_a_newer_version_has_overtaken_does_not_take_its_pl
         assert onlooker.value(COUNT) == 30
 
 
+async def test_rollback_goes_to_what_was_read_last_not_to_what_moved_last(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        await builds.rebuild("tally")
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+    with project(Tally(), TallyTwo()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
+    # The first build is the last one that somebody has worked on.
+    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() WHERE version = 1 AND build = 1")
+
+    assert str(_name(await builds.rollback("tally"))) == "1.2"
+    assert str(_name(await builds.rollback("tally"))) == "2.1"
+
+
+def _name(status: ProjectionStatus) -> BuildName:
+    return BuildName(status.version, status.build)
+
+
 async def test_an_old_version_that_was_dropped_does_not_come_back(
     project: Project,
     say: Callable[..., None],

@@ -17,7 +17,7 @@ from send2llm.infrastructure.read_models.migration import (
     pending,
 )
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]
 
 
 def test_from_nothing_to_the_present(database: ConnectionInfo) -> None:

@@ -6,10 +6,11 @@ from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection, reads_texts
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.projections.builds import remove_tables, retire, swap, take_turn
+from send2llm.infrastructure.projections.builds import remove_tables, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.log_pages import LogPages
+from send2llm.infrastructure.projections.swaps import retire_unread, swap
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ class Arrival:
                     self._checkpoint.advance(connection, position, live.position, 0.0)
                 overtaken = live is not None and live.version > self._key.version
                 if overtaken:  # a newer version has become what is read meanwhile
-                    retire(connection, self._key)
+                    retire_unread(connection, self._key)
                 else:
                     swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
         except (ProjectionConflict, OperationalError) as error:

@@ -1,4 +1,4 @@
-"""The life of builds: begun, swapped in, rolled back, dropped. Each step is one transaction of the caller's."""
+"""The life of builds: begun, paused, dropped. Each step is one transaction of the caller's."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,7 +18,6 @@ from send2llm.infrastructure.projections.checkpoints import (
     usual_place,
 )
 from send2llm.infrastructure.projections.lease import nobody_works_on
-from send2llm.infrastructure.projections.views import create_views
 
 ABANDONED_AFTER = timedelta(days=1)
 
@@ -45,7 +44,7 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
     """Another build of the live version, in a place of its own; its tables are made like the live one's, empty."""
     take_turn(connection, name)
     builds = builds_of(connection, name)
-    live = _live(builds, name)
+    live = live_of(builds, name)
     for other in builds:
         if other.role == role:
             raise ProjectionConflict(f"The build {other.label} of {name} is {role} already; wait for it, or drop it.")
@@ -57,32 +56,6 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
         connection.execute(text(f"CREATE TABLE {qualified(place, table)} (LIKE {source} INCLUDING ALL)"))
     _insert(connection, BuildKey(name, live.version, number, place), role, live.tables)
     return BuildName(live.version, number)
-
-
-def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> BuildName:
-    """Let a build that has caught up be what is read; what was stays as retired."""
-    take_turn(connection, name)
-    builds = known_builds(connection, name)
-    chosen = choose([build for build in builds if build.role == "building"], name, wanted, "is being built")
-    live = _live(builds, name)
-    if chosen.reason is not None:
-        raise ProjectionConflict(f"The build {chosen.label} of {name} has failed: {chosen.reason}")
-    if chosen.position < live.position:
-        raise ProjectionConflict(
-            f"The build {chosen.label} of {name} is {live.position - chosen.position} positions behind the live one; "
-            "it takes its place by itself when it has caught up."
-        )
-    return _exchange(connection, live, chosen)
-
-
-def rollback(connection: Connection, name: str) -> BuildName:
-    """Let the build be read that was read before; what is read now stays as retired."""
-    take_turn(connection, name)
-    builds = known_builds(connection, name)
-    retired = [build for build in builds if build.role == "retired"]
-    if not retired:
-        raise ProjectionConflict(f"There is no earlier build of {name} to go back to.")
-    return _exchange(connection, _live(builds, name), max(retired, key=lambda build: build.updated_at))
 
 
 def drop(connection: Connection, name: str, wanted: BuildName) -> None:
@@ -128,7 +101,7 @@ def remove_abandoned(connection: Connection) -> Sequence[Build]:
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
     """Let a build stand still, or go on."""
     builds = known_builds(connection, name)
-    chosen = _live(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
+    chosen = live_of(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
     connection.execute(checkpoints.update().where(is_build(chosen.key)).values(paused=paused))
     return BuildName(chosen.version, chosen.build)
 
@@ -155,18 +128,6 @@ def _insert(connection: Connection, key: BuildKey, role: BuildRole, tables: Sequ
     )
 
 
-def retire(connection: Connection, key: BuildKey) -> None:
-    """Let a build be one that is kept up to date, and is not read unless somebody goes back to it."""
-    connection.execute(checkpoints.update().where(is_build(key)).values(role="retired", updated_at=func.now()))
-
-
-def _exchange(connection: Connection, live: Build, following: Build) -> BuildName:
-    retire(connection, live.key)
-    connection.execute(checkpoints.update().where(is_build(following.key)).values(role="live"))
-    create_views(connection, following, instead_of=live)
-    return BuildName(following.version, following.build)
-
-
 def known_builds(connection: Connection, name: str) -> Sequence[Build]:
     """Its builds, locked; there is at least one."""
     builds = builds_of(connection, name, lock=True)
@@ -179,7 +140,8 @@ def _unknown(name: str) -> ProjectionNotFound:
     return ProjectionNotFound(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
 
 
-def _live(builds: Sequence[Build], name: str) -> Build:
+def live_of(builds: Sequence[Build], name: str) -> Build:
+    """The one that is read; raises ``ProjectionNotFound`` when there is none."""
     for build in builds:
         if build.role == "live":
             return build

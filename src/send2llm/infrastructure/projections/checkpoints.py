@@ -43,6 +43,8 @@ checkpoints = Table(
     Column("failed_position", BigInteger),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("retired_at", DateTime(timezone=True)),
+    Column("waits_for", Text),
 )
 Index("projection_checkpoints_live", checkpoints.c.name, unique=True, postgresql_where=checkpoints.c.role == "live")
 
@@ -96,6 +98,7 @@ class Build:
     reason: str | None
     failed_position: int | None
     updated_at: datetime
+    retired_at: datetime | None
 
     @property
     def key(self) -> BuildKey:

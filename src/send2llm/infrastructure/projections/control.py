@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from send2llm.application.projections import BuildName, ProjectionStatus, ProjectionStatuses
 from send2llm.domain.errors import ProjectionConflict, StoreUnavailable
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
-from send2llm.infrastructure.projections import builds, failed_builds
+from send2llm.infrastructure.projections import builds, failed_builds, swaps
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ class PostgresProjectionBuilds:
         return await self._done(name, lambda connection: builds.begin_build(connection, name, "verifying"))
 
     async def swap(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
-        return await self._done(name, lambda connection: builds.swap(connection, name, build))
+        return await self._done(name, lambda connection: swaps.swap(connection, name, build))
 
     async def rollback(self, name: str) -> ProjectionStatus:
-        return await self._done(name, lambda connection: builds.rollback(connection, name))
+        return await self._done(name, lambda connection: swaps.rollback(connection, name))
 
     async def drop(self, name: str, build: BuildName) -> None:
         await self._do(lambda connection: builds.drop(connection, name, build))
