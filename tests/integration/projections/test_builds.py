@@ -1,14 +1,14 @@
 """Builds: a projection is built anew beside the one that is read, and takes its place; nothing stands still for it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, create_engine
-from tally_projection import MESSAGES, Tally
+from sqlalchemy import create_engine
+from tally_projection import MESSAGES, Tally, TallyTwo
 
 from send2llm.application.projections import BuildName, ProjectionStatus
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
@@ -18,7 +18,6 @@ from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
-from send2llm.projections import RecordedEvent, copy_rows, table_name
 from send2llm.testing.eventually import eventually, eventually_async
 
 COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
@@ -32,37 +31,6 @@ def statuses(pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjection
 @pytest.fixture
 def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> PostgresProjectionBuilds:
     return PostgresProjectionBuilds(migrated, statuses)
-
-
-class TallyTwo(Tally):
-    """The next version: it also keeps how long the texts are."""
-
-    version = 2
-    tables = MetaData()
-    counts = Table(
-        table_name("tally", 2, "counts"),
-        tables,
-        Column("text", Text, primary_key=True),
-        Column("count", BigInteger, nullable=False),
-    )
-    seen = Table(
-        table_name("tally", 2, "seen"),
-        tables,
-        Column("position", BigInteger, primary_key=True),
-        Column("length", BigInteger, nullable=False),
-    )
-
-    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
-        super_rows = [
-            {"position": recorded.position, "length": len(recorded.event.message.text)} for recorded in events
-        ]
-        copy_rows(connection, self.seen, super_rows)
-        for recorded in events:
-            connection.exec_driver_sql(
-                "INSERT INTO tally_v2_counts VALUES (%s, 1) "
-                "ON CONFLICT (text) DO UPDATE SET count = tally_v2_counts.count + 1",
-                (recorded.event.message.text,),
-            )
 
 
 async def by_label(statuses: PostgresProjections) -> dict[str, ProjectionStatus]:

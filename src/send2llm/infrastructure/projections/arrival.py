@@ -9,6 +9,7 @@ from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.projections.builds import remove_tables, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
+from send2llm.infrastructure.projections.dependants import OthersDepend
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.swaps import retire_unread, swap
 
@@ -48,6 +49,8 @@ class Arrival:
                     retire_unread(connection, self._key)
                 else:
                     swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
+        except OthersDepend:
+            raise
         except (ProjectionConflict, OperationalError) as error:
             log.info("projection.swap_waits", projection=self._key.name, reason=type(error).__name__)
             return position

@@ -129,7 +129,12 @@ def usual_place(connection: Connection) -> str:
 
 def qualified(place: str, name: str) -> str:
     """The name of a table or view in a statement."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (place, name))
+    return f"{quoted(place)}.{quoted(name)}"
+
+
+def quoted(name: str) -> str:
+    """A name in a statement, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 _USUAL_PLACE = text(
