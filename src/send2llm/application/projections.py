@@ -120,6 +120,7 @@ class ProjectionStatus:
     ``rate`` is in events a second, during the last spell of work. ``reason`` and ``failed_position`` say why
     and where it failed; there is no position when it failed before it came to any event. Of a build that was
     compared, ``reason`` tells what is different. ``skipped`` counts events that somebody decided to leave out.
+    ``waits_for`` says who keeps a build that has caught up from taking its place.
     """
 
     name: str
@@ -137,6 +138,7 @@ class ProjectionStatus:
     role: BuildRole = "live"
     created_at: datetime | None = None
     skipped: int = 0
+    waits_for: str | None = None
 
     @property
     def remaining_seconds(self) -> float | None:

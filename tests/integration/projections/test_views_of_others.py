@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
+import psycopg
 import pytest
 from onlooker import Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
@@ -110,3 +111,34 @@ async def test_a_build_that_cannot_take_its_place_because_of_others_fails_and_na
         onlooker.connection.execute("DROP VIEW my_dashboard")
         await builds.retry("tally")
         eventually(lambda: onlooker.value(LIVE) == "3.1")
+
+
+async def test_who_reads_for_long_is_named_and_holds_up_no_other_reader(
+    migrated: ConnectionInfo,
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()), psycopg.connect(migrated.dsn) as slow_reader:
+        say("a")
+        eventually(onlooker.caught_up)
+        slow_reader.execute("SELECT * FROM tally_counts")
+        onlooker.connection.execute("SET statement_timeout = '3s'")
+        begun = await builds.rebuild("tally")
+
+        def is_told() -> bool:
+            assert onlooker.value("SELECT sum(count) FROM tally_counts") == 1
+            told = onlooker.value("SELECT waits_for FROM projection_checkpoints WHERE build = 2")
+            return f"sessions {slow_reader.info.backend_pid} read tally_counts, tally_seen" in str(told)
+
+        assert (begun.role, begun.waits_for) == ("building", None)
+        eventually(is_told)
+        with pytest.raises(ProjectionConflict, match="read tally_counts, tally_seen for long"):
+            await builds.swap("tally")
+        say("b")
+        eventually(lambda: onlooker.value("SELECT sum(count) FROM tally_counts") == 2)
+        slow_reader.rollback()
+
+        eventually(lambda: onlooker.value(LIVE) == "1.2")
+        assert onlooker.value("SELECT count(waits_for) FROM projection_checkpoints") == 0

@@ -162,7 +162,7 @@ class Checkpoint:
         begun = connection.execute(
             checkpoints.update()
             .where(self._here)
-            .values(reason=None, failed_position=None)
+            .values(reason=None, failed_position=None, waits_for=None)
             .returning(checkpoints.c.position, checkpoints.c.role)
         ).one_or_none()
         if begun is None:

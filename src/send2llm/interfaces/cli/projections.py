@@ -14,7 +14,7 @@ from send2llm.interfaces.cli.service import DEFAULT_URL
 
 _DETAILS = (
     *("role", "state", "position", "head", "lag_events", "lag_seconds", "rate", "remaining_seconds", "skipped"),
-    *("failed_position", "error", "created_at", "updated_at"),
+    *("failed_position", "error", "waits_for", "created_at", "updated_at"),
 )
 
 app = typer.Typer(help="The read models: how far they are, rebuilt, verified, swapped.", invoke_without_command=True)
@@ -48,7 +48,7 @@ def show(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
             count(line["position"]),
             count(line["lag_events"]),
             "-" if line.get("lag_seconds") is None else f"{line['lag_seconds']:.1f} s",
-            str(line.get("error") or ""),
+            str(line.get("error") or line.get("waits_for") or ""),
         )
         for line in found["data"]
     ]
