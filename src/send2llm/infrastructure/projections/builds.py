@@ -15,8 +15,10 @@ from send2llm.infrastructure.projections.checkpoints import (
     checkpoints,
     is_build,
     qualified,
+    quoted,
     usual_place,
 )
+from send2llm.infrastructure.projections.dependants import dependants_named
 from send2llm.infrastructure.projections.lease import nobody_works_on
 
 ABANDONED_AFTER = timedelta(days=1)
@@ -41,7 +43,7 @@ def ensure_build(connection: Connection, projection: Projection) -> None:
 
 
 def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName:
-    """Another build of the live version, in a place of its own; its tables are made like the live one's, empty."""
+    """Another build of the live version, in a place of its own, in which its runner makes the tables."""
     take_turn(connection, name)
     builds = builds_of(connection, name)
     live = live_of(builds, name)
@@ -51,9 +53,6 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
     number = 1 + max(build.build for build in builds if build.version == live.version)
     place = f"build_{name[:_LONGEST_NAME]}_v{live.version}_b{number}"
     connection.execute(CreateSchema(place))
-    for table in live.tables:
-        source = qualified(live.place or usual_place(connection), table)
-        connection.execute(text(f"CREATE TABLE {qualified(place, table)} (LIKE {source} INCLUDING ALL)"))
     _insert(connection, BuildKey(name, live.version, number, place), role, live.tables)
     return BuildName(live.version, number)
 
@@ -69,13 +68,14 @@ def drop(connection: Connection, name: str, wanted: BuildName) -> None:
 
 
 def remove_tables(connection: Connection, build: Build) -> None:
-    """Remove the tables of a build."""
+    """Remove the tables of a build; raises ``OthersDepend`` if somebody has made something upon them."""
+    place = build.place or usual_place(connection)
+    gone = ", ".join(qualified(place, table) for table in build.tables)
+    with dependants_named():
+        if gone and connection.execute(select(func.to_regnamespace(quoted(place)))).scalar_one() is not None:
+            connection.execute(text(f"DROP TABLE IF EXISTS {gone}"))
     if build.place is not None:
         connection.execute(DropSchema(build.place, cascade=True, if_exists=True))
-        return
-    for table in build.tables:
-        gone = qualified(usual_place(connection), table)
-        connection.execute(text(f"DROP TABLE IF EXISTS {gone} CASCADE"))
 
 
 def remove_abandoned(connection: Connection) -> Sequence[Build]:

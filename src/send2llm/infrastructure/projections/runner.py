@@ -22,8 +22,8 @@ from send2llm.infrastructure.projections.failures import is_passing, reason_of
 from send2llm.infrastructure.projections.lease import take_lease
 from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
 from send2llm.infrastructure.projections.pace import Pace
+from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.projections.timing import Timing
-from send2llm.infrastructure.projections.views import create_views, has_views
 
 # A commit that a crash of the server takes back takes the position back too, and is done again: nothing is
 # lost by not waiting for the disk, and the writers of events have the disk to themselves.
@@ -109,17 +109,16 @@ class ProjectionRunner:
         return not any(build.key == self._key and build.role in WORKED_ON for build in builds)
 
     def _create_tables(self, connection: Connection, stop: threading.Event) -> None:
-        """In the usual place, unless a migration made them; those of any other place were made with the build."""
-        while self._key.place is None and not stop.is_set():
+        """Those that are not there yet: a migration makes those of the first build of a built-in projection."""
+        while not stop.is_set():
             try:
                 with connection.begin():
-                    self._projection.tables.create_all(connection)
-                    for build in builds_of(connection, self._key.name):
-                        if build.key == self._key and build.role == "live" and not has_views(connection, build):
-                            create_views(connection, build)
+                    create_tables(connection, self._projection, self._key)
             except Exception as error:  # tables that cannot be made stop only their projection
                 if is_passing(error):
                     raise
+                if self._is_done(connection):
+                    return  # with its place; whoever goes on sees that there is nothing more to do
                 self._stand_still(connection, error, None, stop)
             else:
                 return
