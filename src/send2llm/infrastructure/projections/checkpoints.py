@@ -187,6 +187,10 @@ class Checkpoint:
         if held.paused:
             raise BuildIsPaused
 
+    def lock(self, connection: Connection) -> None:
+        """Let nobody change the build before the transaction ends."""
+        connection.execute(select(checkpoints.c.position).where(self._here).with_for_update(key_share=True))
+
     def advance(self, connection: Connection, before: int, after: int, rate: float) -> None:
         """Move from ``before`` to ``after``.
 

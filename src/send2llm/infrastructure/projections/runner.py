@@ -159,9 +159,11 @@ class ProjectionRunner:
 
     def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:
         with connection.begin():
-            page = self._pages.read(connection, position, limit, self._topics, texts=self._texts, skipped=self._skipped)
+            page = self._read(connection, position, limit)
             if page.count:
                 self._checkpoint.hold(connection, position)
+                if self._is_more_left_out(connection):
+                    page = self._read(connection, position, limit)
             if page.events:
                 self._projection.fold(page.events, connection)
             if page.count:
@@ -169,6 +171,14 @@ class ProjectionRunner:
             elif self._checkpoint.paused(connection):
                 raise BuildIsPaused
         return page
+
+    def _read(self, connection: Connection, position: int, limit: int) -> LogPage:
+        return self._pages.read(connection, position, limit, self._topics, texts=self._texts, skipped=self._skipped)
+
+    def _is_more_left_out(self, connection: Connection) -> bool:
+        """Look whether somebody decided to leave events out since; nobody can meanwhile, for the build is held."""
+        before, self._skipped = self._skipped, self._checkpoint.skipped(connection)
+        return self._skipped != before
 
     def _arrive(self, connection: Connection, position: int, stop: threading.Event) -> int | None:
         """Do what is to be done at the end of the log; the position then, ``None`` if that was the last thing to do."""
@@ -206,6 +216,9 @@ class ProjectionRunner:
         """Record the failure and wait until somebody says that it is worth another try."""
         with connection.begin():
             culprit = None if position is None else self._pages.first_after(connection, position)
+            self._checkpoint.lock(connection)
+            if self._is_more_left_out(connection) and culprit in self._skipped:
+                return  # while it failed there; whoever decided that saw no failure of this build to take away
             self._checkpoint.fail(connection, reason_of(error), culprit)
         self._log.error("projection.failed", error=type(error).__name__, position=culprit)
         while not stop.wait(self._timing.poll):
