@@ -246,6 +246,67 @@ async def test_whoever_stood_by_leaves_a_build_alone_that_was_compared(
     onlooker.assert_tally_is_exact()
 
 
+async def test_verify_ends_with_a_reason_when_the_live_build_stands_still(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    await builds.verify("tally")
+    await builds.pause("tally")
+    say("b")
+    with project(Tally()):
+        await eventually_async(lambda: _has_failed(statuses, "1.2"))
+
+        assert (await by_label(statuses))["1.2"].reason == (
+            "ProjectionConflict: The live build 1.1 of tally is paused; resume it first."
+        )
+        await builds.resume("tally")
+        await builds.retry("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
+
+
+async def test_verify_is_not_begun_when_the_live_build_has_failed(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    onlooker.connection.execute("UPDATE projection_checkpoints SET reason = 'ValueError: no'")
+    with pytest.raises(ProjectionConflict, match=r"has failed; mend it, and retry or skip: ValueError: no"):
+        await builds.verify("tally")
+    assert (await builds.rebuild("tally")).role == "building"
+
+
+async def test_a_pause_outlasts_a_swap(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    await builds.pause("tally")
+    with project(Tally()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+
+        assert (await by_label(statuses))["1.2"].state == "paused"
+        await builds.resume("tally")
+        say("b")
+        eventually(lambda: onlooker.value(COUNT) == 2)
+
+
+async def _has_failed(statuses: PostgresProjections, label: str) -> bool:
+    return (await by_label(statuses))[label].state == "failed"
+
+
 async def test_verify_finds_rows_that_the_events_do_not_explain(
     project: Project,
     say: Callable[..., None],
@@ -303,6 +364,32 @@ async def test_a_build_that_nobody_works_on_is_removed_after_a_day(
     assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
 
 
+async def test_builds_that_were_compared_are_removed_after_a_day(
+    migrated: ConnectionInfo,
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        await builds.verify("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
+        onlooker.connection.execute("UPDATE tally_v1_counts SET count = 2")
+        await builds.verify("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.3", "different"))
+    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '25 hours'")
+    engine = create_engine(migrated.sqlalchemy_url)
+    with engine.begin() as connection:
+        assert [build.label for build in remove_abandoned(connection)] == ["1.2", "1.3"]
+    engine.dispose()
+
+    assert await roles(statuses) == {"1.1": "live"}
+    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
+
+
 async def test_what_does_not_exist_or_does_not_fit_is_said(
     project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
 ) -> None:
@@ -323,8 +410,9 @@ async def test_what_does_not_exist_or_does_not_fit_is_said(
         with pytest.raises(ProjectionConflict, match="No build of tally has failed"):
             await builds.retry("tally")
         await builds.pause("tally")
-        begun = await builds.rebuild("tally")
-        assert begun.role == "building"
+        for begin in (builds.rebuild, builds.verify):
+            with pytest.raises(ProjectionConflict, match=r"live build 1\.1 of tally is paused; resume it first"):
+                await begin("tally")
 
 
 async def _is(statuses: PostgresProjections, wanted: dict[str, str]) -> bool:

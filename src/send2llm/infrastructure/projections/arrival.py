@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection, reads_texts
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.projections.builds import remove_tables, take_turn
+from send2llm.infrastructure.projections.builds import remove_tables, stands_still, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.dependants import OthersDepend
@@ -79,8 +79,12 @@ class Arrival:
             builds = builds_of(connection, self._key.name, lock=True)
             live = next((build for build in builds if build.role == "live"), None)
             mine = next((build for build in builds if build.key == self._key), None)
-            if live is None or mine is None or live.version != mine.version or live.position < position:
+            if live is None or mine is None or live.version != mine.version:
                 return mine is None
+            if live.position < position:
+                if live.paused or live.reason:
+                    raise ProjectionConflict(stands_still(live))
+                return False
             self._checkpoint.hold(connection, position)
             self._fold_up_to(connection, position, live.position)
             found = differences(connection, live, mine)

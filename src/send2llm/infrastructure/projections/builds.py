@@ -25,6 +25,7 @@ ABANDONED_AFTER = timedelta(days=1)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
+_UNREAD: Sequence[BuildRole] = ("building", "verifying", "verified", "different")
 _LONGEST_NAME = 40  # characters of a projection's name in that of a schema
 
 
@@ -50,6 +51,8 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
     for other in builds:
         if other.role == role:
             raise ProjectionConflict(f"The build {other.label} of {name} is {role} already; wait for it, or drop it.")
+    if live.paused or (live.reason and role == "verifying"):
+        raise ProjectionConflict(stands_still(live))
     number = 1 + max(build.build for build in builds if build.version == live.version)
     place = f"build_{name[:_LONGEST_NAME]}_v{live.version}_b{number}"
     connection.execute(CreateSchema(place))
@@ -81,7 +84,7 @@ def remove_tables(connection: Connection, build: Build) -> None:
 def remove_abandoned(connection: Connection) -> Sequence[Build]:
     """Remove builds that were never read and that nobody has worked on for ``ABANDONED_AFTER``; gives them."""
     stale = select(checkpoints.c.name).where(
-        checkpoints.c.role.in_(("building", "verifying")),
+        checkpoints.c.role.in_(_UNREAD),
         checkpoints.c.paused.is_(False),
         checkpoints.c.updated_at < func.now() - ABANDONED_AFTER,
     )
@@ -89,7 +92,7 @@ def remove_abandoned(connection: Connection) -> Sequence[Build]:
     for name in sorted(set(connection.execute(stale).scalars())):
         take_turn(connection, name)
         for build in builds_of(connection, name, lock=True):
-            unread = build.role in ("building", "verifying") and not build.paused
+            unread = build.role in _UNREAD and not build.paused
             old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
             if unread and old and nobody_works_on(connection, build.key):
                 remove_tables(connection, build)
@@ -126,6 +129,13 @@ def _insert(connection: Connection, key: BuildKey, role: BuildRole, tables: Sequ
             updated_at=func.now(),
         )
     )
+
+
+def stands_still(live: Build) -> str:
+    """Why nothing can come to the position of a live build, and what to do about it."""
+    if live.paused:
+        return f"The live build {live.label} of {live.name} is paused; resume it first."
+    return f"The live build {live.label} of {live.name} has failed; mend it, and retry or skip: {live.reason}"
 
 
 def known_builds(connection: Connection, name: str) -> Sequence[Build]:

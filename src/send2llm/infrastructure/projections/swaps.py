@@ -69,7 +69,8 @@ def _exchange(connection: Connection, live: Build, following: Build, patience: f
     # The clock, not the transaction's beginning: that of who waited for another swap may lie before it.
     gone = {"role": "retired", "retired_at": func.clock_timestamp(), "updated_at": func.now()}
     connection.execute(checkpoints.update().where(is_build(live.key)).values(gone))
-    come = {"role": "live", "retired_at": None, "waits_for": None}
+    # Who wants what is read to stand still wants that of whatever is read.
+    come = {"role": "live", "retired_at": None, "waits_for": None, "paused": live.paused or following.paused}
     connection.execute(checkpoints.update().where(is_build(following.key)).values(come))
     # The views come last: from here on whoever reads them waits until this transaction has ended.
     connection.execute(_LOCK_TIMEOUT, {"timeout": f"{patience * 1000:.0f}ms"})
