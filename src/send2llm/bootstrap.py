@@ -181,8 +181,13 @@ def ready_master_keys(database: ConnectionInfo, settings: Settings, file: Path |
 
 def projections(settings: Settings) -> Sequence[Projection]:
     """The read models that the service builds; raises ``ConfigurationError`` for one that cannot be loaded."""
-    built_in = (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
-    return (*built_in, *own_projections(settings.projections, taken=[one.name for one in built_in]))
+    built_in = built_in_projections()
+    return (*built_in, *own_projections(settings.projections, beside=built_in))
+
+
+def built_in_projections() -> Sequence[Projection]:
+    """The read models that every service builds."""
+    return (HistoryProjection(), CostLedgerProjection(), UsageProjection(), TrailProjection())
 
 
 def text_keys(settings: Settings) -> TextKeys | None:

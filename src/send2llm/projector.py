@@ -9,10 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from send2llm.bootstrap import event_codec, refuse_old_schema
+from send2llm.bootstrap import built_in_projections, event_codec, refuse_old_schema
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
+from send2llm.infrastructure.projections.newer_versions import refuse_overtaken
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
+from send2llm.infrastructure.projections.shared_names import refuse_shared_names
 from send2llm.infrastructure.projections.soundness import checked
 from send2llm.projections import Projection
 from send2llm.settings import Settings, load_settings
@@ -25,13 +27,16 @@ def run(*projections: Projection, stop: threading.Event | None = None) -> None:
 
     The database and the keys of texts are those of the service: the settings come from the environment and
     ``send2llm.toml``. The next call goes on where this one ended, and any number of processes may run the same
-    projection: one works, the others stand by. Raises ``ConfigurationError`` for a projection that cannot be run, and
-    for a database that no service has prepared yet.
+    projection: one works, the others stand by. Raises ``ConfigurationError`` for a projection that cannot be run, that
+    has the name of one of Send2LLM's own, or of which only a newer version has tables; and for a database that no
+    service has prepared yet.
     """
     sound = [checked(projection, type(projection).__name__) for projection in projections]
+    refuse_shared_names(sound, built_in_projections())
     settings = load_settings()
     with _database(settings) as database, _until_told(stop) as end:
         refuse_old_schema(database)
+        refuse_overtaken(database, sound)
         Projector(database, sound, SharedDecoder(event_codec(settings))).run(end)
 
 

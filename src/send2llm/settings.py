@@ -207,7 +207,10 @@ class EncryptionSettings(_Section):
     key: Secret | None = None
     """Master keys: 32 bytes each in base64 or hexadecimal, separated by commas. New conversations get the first one."""
     key_file: Path | None = None
-    """A file with them, one a line, made if missing. With the embedded database: ``texts.key`` in the data folder."""
+    """A file with them, one a line. ``serve`` makes it if it is missing, unless what is stored needs another.
+
+    With the embedded database: ``texts.key`` in the data folder.
+    """
 
 
 class RelaySettings(_Section):

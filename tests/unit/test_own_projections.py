@@ -19,10 +19,16 @@ class Mine:
         pass
 
 
-def test_projections_of_ones_own_stand_beside_those_that_come_along():
-    found = projections(Settings(projections=(f"{__name__}:Mine",)))
+def names_at(*places):
+    """Of those that come along, of those of installed packages, and of those at the places."""
+    return [projection.name for projection in projections(Settings(projections=places))]
 
-    assert [projection.name for projection in found] == ["history", "cost_ledger", "usage", "trail", "mine"]
+
+def test_projections_of_ones_own_stand_beside_those_that_come_along():
+    without = names_at()
+
+    assert without[:4] == ["history", "cost_ledger", "usage", "trail"]
+    assert names_at(f"{__name__}:Mine") == [*without, "mine"]
 
 
 @pytest.mark.parametrize("place", ["nowhere:Mine", f"{__name__}:Missing", __name__, f"{__name__}:", "pytest:Mark"])
@@ -60,6 +66,15 @@ class Mine:
         ("version = 1", 'version = "1"', "its version is '1'"),
         ('table_name(name, version, "kept")', '"kept"', "'kept' has to be named by table_name"),
         ('table_name(name, version, "kept")', 'table_name(name, 2, "kept")', "has to be named by table_name"),
+        ("frozenset", "None and frozenset", "its topics are None; write a set of texts"),
+        ('"conversation.closed"', "7", "its topics are frozenset..7..; write a set of texts"),
+        ("    def fold", "    tables = []\n\n    def fold", "its tables are .*; use a MetaData of SQLAlchemy"),
+        ("class Mine", "raise SystemExit\n\nclass Mine", "cannot be loaded .SystemExit"),
+        ("    def fold", "    def __init__(self): raise SystemExit\n\n    def fold", "cannot be loaded .SystemExit"),
+        ("    def fold", "    async def fold", "its fold is async or a generator"),
+        ("        pass", "        yield", "its fold is async or a generator"),
+        ("    def fold(self, events, connection):\n        pass", "    fold = 3", "its fold is 3; write def fold"),
+        ("events, connection", "events", "its fold is called with .events, connection., and takes .events."),
         ("    def fold", "    def __init__(self, x): pass\n\n    def fold", "cannot be loaded .TypeError"),
     ],
 )
@@ -71,13 +86,25 @@ def test_a_slip_is_told_by_its_name_before_anything_runs(tmp_path, right, wrong,
         ServiceSupervisor(Settings(projections=(str(tmp_path),)))
 
 
+@pytest.mark.parametrize(
+    "fold",
+    [
+        "    def fold(self, *everything): pass",
+        "    @staticmethod\n    def fold(events, connection, more=None): pass",
+        "    fold = print",
+    ],
+)
+def test_whatever_can_be_called_with_events_and_a_connection_is_a_fold(tmp_path, fold):
+    (tmp_path / "mine.py").write_text(SOUND.replace("    def fold(self, events, connection):\n        pass", fold))
+
+    assert names_at(str(tmp_path)) == [*names_at(), "mine"]
+
+
 def test_a_base_class_in_the_folder_is_no_projection(tmp_path):
     base = SOUND.replace("class Mine", "class _Base").replace('name = "mine"', 'name = "base"')
     (tmp_path / "mine.py").write_text(base + SOUND)
 
-    found = projections(Settings(projections=(str(tmp_path),)))
-
-    assert [projection.name for projection in found][4:] == ["mine"]
+    assert names_at(str(tmp_path)) == [*names_at(), "mine"]
 
 
 def test_a_service_without_a_projector_needs_none_of_them():

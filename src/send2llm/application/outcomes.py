@@ -15,6 +15,7 @@ from send2llm.application.intents import CallRefused
 from send2llm.application.open_call import Following, OpenCall, Reply
 from send2llm.application.ports import AttemptReport, CallReport, Clock, Conversations, Observer
 from send2llm.application.send_command import SendMessage
+from send2llm.application.unsaid import end_without_texts
 from send2llm.domain.completion import Completion, believed
 from send2llm.domain.conversation import CompletionEnd, Conversation
 from send2llm.domain.conversation_events import (
@@ -32,6 +33,7 @@ from send2llm.domain.errors import (
     Send2LLMError,
     StaleConversation,
     StoreUnavailable,
+    UnreadableEvent,
 )
 from send2llm.domain.money import ZERO
 from send2llm.domain.pico_dollars import pico_dollars
@@ -288,6 +290,11 @@ class Outcomes:
                 await change(self._conversations, call.conversation_id, call.context, command)
             except CompletionAlreadyEnded:
                 _let_go(call, await self._recorded(call))
+                raise
+            except UnreadableEvent as error:
+                await end_without_texts(self._conversations, call, event)
+                _let_go(call, event)
+                self._report(call, "interrupted", NOTHING_KNOWN, error=error.code)
                 raise
             _let_go(call, event)
             report()

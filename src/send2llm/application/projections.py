@@ -105,9 +105,11 @@ BuildRole = Literal["live", "building", "retired", "verifying", "verified", "dif
 ``retired``: it was, and is kept up to date so that it can be again. ``verifying``: it is folded from zero to be
 compared with the live one; then ``verified``, or ``different``."""
 
-ProjectionState = Literal["running", "failed", "paused", "waiting"]
+ProjectionState = Literal["running", "failed", "paused", "waiting", "done"]
 """``running``: a living process keeps it up to date. ``failed``: its fold raised, and it stands at its
-position until it is retried. ``paused``: somebody told it to stand still. ``waiting``: no process runs it now."""
+position until it is retried; or the database does not let it go on (then there is no ``failed_position``), and it goes
+on as soon as it can. ``paused``: somebody told it to stand still. ``waiting``: no process runs it now.
+``done``: it was compared, and there is nothing more to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -434,6 +434,18 @@ class ProjectionConflict(Conflict):
     code = "projection_conflict"
 
 
+class ProjectionViewTaken(Conflict):
+    """The name under which a table is to be read belongs to a table or view that is not the projection's."""
+
+    code = "projection_view_taken"
+
+    def __init__(self, projection: str, view: str) -> None:
+        super().__init__(
+            f"{view!r}, as which a table of {projection} is to be read, is the name of something else; "
+            "rename the projection or its table, or remove the other one."
+        )
+
+
 class VerificationInProgress(Conflict):
     """The log is being verified already: that reads all of it, so one at a time does."""
 

@@ -216,7 +216,7 @@ async def test_verify_finds_that_all_is_right_and_leaves_nothing_behind(
         await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
 
         status = (await by_label(statuses))[f"{begun.version}.{begun.build}"]
-        assert (status.reason, status.state, status.lag_events) == (None, "waiting", 0)
+        assert (status.reason, status.state, status.lag_events) == (None, "done", 0)
         assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
 
 

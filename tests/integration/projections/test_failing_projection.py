@@ -4,8 +4,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from onlooker import QUICK, Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
@@ -45,6 +47,36 @@ def raise_value_error(_: Connection) -> None:
     raise ValueError("cannot stand it")
 
 
+def open_what_is_not_there(_: Connection) -> None:
+    Path("/no/such/rates.csv").read_text(encoding="utf-8")
+
+
+def call_a_server_that_is_down(_: Connection) -> None:
+    raise ConnectionRefusedError("no exchange rates today")
+
+
+def ask_a_database_that_is_down(_: Connection) -> None:
+    raise psycopg.OperationalError("connection to server failed")
+
+
+def leave_the_program(_: Connection) -> None:
+    raise SystemExit(3)
+
+
+def ask_a_sequence_too_early(connection: Connection) -> None:
+    connection.execute(text("CREATE TEMPORARY SEQUENCE numbers"))
+    connection.execute(text("SELECT currval('numbers')"))
+
+
+def take_too_long(connection: Connection) -> None:
+    connection.execute(text("SET LOCAL statement_timeout = 1"))
+    connection.execute(text("SELECT pg_sleep(60)"))
+
+
+def be_chosen_in_a_deadlock(connection: Connection) -> None:
+    connection.execute(text("DO $$ BEGIN RAISE 'it is your turn' USING ERRCODE = '40P01'; END $$"))
+
+
 def break_a_statement(connection: Connection) -> None:
     connection.execute(text("SELECT 1 / 0, :secret"), {"secret": "what somebody said"})
 
@@ -54,6 +86,15 @@ def break_a_statement(connection: Connection) -> None:
     [
         (raise_value_error, "ValueError: cannot stand it"),
         (break_a_statement, "DivisionByZero: division by zero"),
+        (open_what_is_not_there, "FileNotFoundError: [Errno 2] No such file or directory: '/no/such/rates.csv'"),
+        (call_a_server_that_is_down, "ConnectionRefusedError: no exchange rates today"),
+        (ask_a_database_that_is_down, "OperationalError: connection to server failed"),
+        (leave_the_program, "SystemExit: 3"),
+        (
+            ask_a_sequence_too_early,
+            'ObjectNotInPrerequisiteState: currval of sequence "numbers" is not yet defined in this session',
+        ),
+        (take_too_long, "QueryCanceled: canceling statement due to statement timeout"),
     ],
 )
 async def test_it_stops_before_the_event_and_goes_on_when_told(
@@ -90,6 +131,35 @@ async def test_it_stops_before_the_event_and_goes_on_when_told(
         assert (status.state, status.reason, status.failed_position) == ("running", None, None)
     assert _kept(onlooker) == words
     onlooker.assert_tally_is_exact()
+
+
+def test_what_should_pass_by_itself_and_does_not_is_told_and_goes_on_by_itself_when_it_can(
+    project: Project, say: Callable[..., None], onlooker: Onlooker
+) -> None:
+    fussy = Fussy(be_chosen_in_a_deadlock)
+    told = "SELECT reason, failed_position FROM projection_checkpoints WHERE reason IS NOT NULL"
+    with project(fussy):
+        say("fine", "poison", "fine too")
+        eventually(lambda: onlooker.rows(told))
+        ((reason, position),) = onlooker.rows(told)
+        assert reason.startswith("DeadlockDetected: it is your turn (tried ")
+        assert position is None
+        fussy.complaint = None
+        eventually(lambda: onlooker.caught_up("fussy") and not onlooker.rows(told))
+    assert _kept(onlooker) == ["fine", "poison", "fine too"]
+
+
+def test_a_reason_that_postgresql_cannot_hold_is_told_all_the_same(
+    project: Project, say: Callable[..., None], onlooker: Onlooker
+) -> None:
+    def complain(_: Connection) -> None:
+        raise ValueError("\x00 is no price")
+
+    with project(Fussy(complain)):
+        say("poison")
+        eventually(
+            lambda: onlooker.value("SELECT reason FROM projection_checkpoints") == "ValueError: \ufffd is no price"
+        )
 
 
 def test_a_new_start_tries_again(project: Project, say: Callable[..., None], onlooker: Onlooker) -> None:

@@ -1,17 +1,19 @@
 """A projection that a script runs has the service's own database and keys."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from uuid import uuid4
 
 import pytest
-from onlooker import Onlooker
+from onlooker import Onlooker, Project
+from sqlalchemy import Connection, MetaData
 from tally_projection import Tally
 
 from send2llm import projector
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.projections import RecordedEvent
 from send2llm.testing.event_writer import EventWriter, said
 from send2llm.testing.eventually import eventually
 
@@ -58,6 +60,50 @@ def test_one_with_a_slip_in_it_is_not_run() -> None:
 
     with pytest.raises(ConfigurationError, match=r"Did you mean conversation\.message_added"):
         projector.run(Misspelt())
+
+
+@pytest.mark.usefixtures("settings_of_the_service")
+def test_one_of_send2llms_own_is_not_replaced() -> None:
+    class History(Tally):
+        name = "history"
+        version = 7
+        tables = MetaData()
+
+    with pytest.raises(ConfigurationError, match="history is a projection of Send2LLM's own"):
+        projector.run(History())
+
+
+@pytest.mark.usefixtures("settings_of_the_service")
+def test_a_version_that_was_overtaken_is_not_run_in_silence(onlooker: Onlooker, project: Project) -> None:
+    class Third(Tally):
+        version = 3
+        tables = MetaData()
+
+        def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+            """It has no tables."""
+
+    with project(Third()):
+        eventually(lambda: onlooker.position() is not None)
+
+    with pytest.raises(ConfigurationError, match="there is a version 3 of it, and none of 1"):
+        projector.run(Tally())
+    with pytest.raises(ConfigurationError, match="Two projections are called tally, version 1"):
+        projector.run(Tally(), Tally())
+
+
+@pytest.mark.usefixtures("settings_of_the_service")
+def test_an_older_version_is_run_for_as_long_as_it_has_a_build(onlooker: Onlooker, project: Project) -> None:
+    with project(Tally()):
+        eventually(lambda: onlooker.position() is not None)
+    onlooker.connection.execute(b"UPDATE projection_checkpoints SET role = 'retired'")
+    onlooker.connection.execute(
+        b"INSERT INTO projection_checkpoints (name, version, position, rate, updated_at)"
+        b" VALUES ('tally', 2, 0, 0, now())"
+    )
+    stop = threading.Event()
+    stop.set()
+
+    projector.run(Tally(), stop=stop)
 
 
 def test_a_database_that_no_service_has_prepared_is_refused(

@@ -14,7 +14,8 @@ from send2llm.application.replay.cache_lifetime import replay_cache
 from send2llm.application.replay.calls import Call
 from send2llm.application.replay.recorded_prices import RecordedPrices
 from send2llm.application.replay.repricing import at_prices, at_version, notes_on_version, reprice
-from send2llm.application.replay.rerouting import Route, Span, Strategy, Target, costs_between, reroute
+from send2llm.application.replay.rerouting import Route, Strategy, Target, reroute
+from send2llm.application.replay.token_spans import Span, costs_between
 from send2llm.domain.budget_period import Recurrence
 from send2llm.domain.budget_scope import WHOLE_SERVICE, BudgetScope
 from send2llm.domain.completion import Usage

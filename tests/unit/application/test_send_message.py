@@ -33,6 +33,9 @@ from send2llm.domain.errors import (
     UnknownModel,
 )
 from send2llm.domain.message import Message, ReasoningPart, TextPart, ToolCallPart
+from send2llm.infrastructure.event_store.streams import conversation_stream
+from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
+from send2llm.testing.event_store import InMemoryEventStore
 from send2llm.testing.providers import Broken, FakeProvider, Held, answer
 
 REQUESTED = ["started", "message_added", "completion_requested"]
@@ -478,6 +481,29 @@ async def test_a_repeated_idempotency_key_gets_the_recorded_answer(house):
     assert again.completion.answers == first.completion.answers
     assert len(house.provider.calls) == 1
     assert house.observer.calls[-1].outcome == "replayed"
+
+
+async def test_an_answer_that_nobody_could_read_again_is_not_given():
+    """The conversation's key is lost while the provider answers: the call ends, and what it cost is in the books."""
+    store = InMemoryEventStore(keys=TextKeys.generate())
+    house = House(store=store)
+    gate = asyncio.Event()
+    house.provider.script(Held(answer("Hello!", usage=Usage(input_tokens=1000, output_tokens=100)), gate))
+    call = asyncio.create_task(house.complete(user("Hi")))
+    await house.provider.called()
+    completion, (conversation,) = house.last(CompletionRequested).completion_id, house.conversation_ids()
+
+    store.lose_key(conversation_stream(conversation))
+    gate.set()
+    with pytest.raises(UnreadableText):
+        await call
+
+    stored = await house.conversations.load(conversation, texts=False)
+    ending = stored.ending(completion).event
+    assert isinstance(ending, CompletionInterrupted)
+    assert (ending.reason, ending.cost_usd, ending.partial_text) == ("store_unavailable", Decimal("0.0045"), "")
+    assert stored.awaited is None
+    assert house.observer.calls[-1].error == "unreadable_text"
 
 
 async def test_a_claim_of_an_earlier_version_is_known_again(house, monkeypatch):

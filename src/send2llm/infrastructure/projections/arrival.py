@@ -1,7 +1,7 @@
 """What a build does when it has come to the end of the log: it takes its place, or is compared, or just goes on."""
 
 import structlog
-from sqlalchemy import Connection, func
+from sqlalchemy import Connection, func, text
 from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection, reads_texts
@@ -10,6 +10,7 @@ from send2llm.infrastructure.projections.builds import remove_tables, stands_sti
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.dependants import OthersDepend
+from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.swap_tries import SwapTries
 from send2llm.infrastructure.projections.swaps import ViewsAreRead, retire_unread, swap
@@ -32,7 +33,7 @@ class Arrival:
         if self._checkpoint.role == "building" and self._tries.is_due():
             return self._take_its_place(connection, position)
         if self._checkpoint.role == "verifying":
-            return None if self._compare(connection, position) else position
+            return self._compare(connection, position)
         return position
 
     def _take_its_place(self, connection: Connection, position: int) -> int:
@@ -72,7 +73,7 @@ class Arrival:
         with connection.begin():
             connection.execute(checkpoints.update().where(is_build(self._key)).values(waits_for=waits_for))
 
-    def _compare(self, connection: Connection, position: int) -> bool:
+    def _compare(self, connection: Connection, position: int) -> int | None:
         """Come to just the position of the live build, which waits meanwhile, and compare all rows."""
         with connection.begin():
             take_turn(connection, self._key.name)
@@ -80,17 +81,22 @@ class Arrival:
             live = next((build for build in builds if build.role == "live"), None)
             mine = next((build for build in builds if build.key == self._key), None)
             if live is None or mine is None or live.version != mine.version:
-                return mine is None
+                return None if mine is None else position
             if live.position < position:
                 if live.paused or live.reason:
                     raise ProjectionConflict(stands_still(live))
-                return False
+                return position
             self._checkpoint.hold(connection, position)
             self._fold_up_to(connection, position, live.position)
             found = differences(connection, live, mine)
+            if found and _erased_after(connection, live.position):
+                # The live build has read texts that were gone already when they were read here. It will be told.
+                if live.position > position:
+                    self._checkpoint.advance(connection, position, live.position, 0.0)
+                return live.position
             self._conclude(connection, mine, live.position, found)
         log.info("projection.verified", projection=self._key.name, differences=found)
-        return True
+        return None
 
     def _fold_up_to(self, connection: Connection, position: int, end: int) -> None:
         skipped = self._checkpoint.skipped(connection)
@@ -98,7 +104,7 @@ class Arrival:
         while position < end:
             page = self._pages.read(connection, position, _PAGE, topics, texts=texts, up_to=end, skipped=skipped)
             if page.events:
-                self._projection.fold(page.events, connection)
+                fold_events(self._projection, page.events, connection)
             if not page.count:
                 return
             position = page.last
@@ -120,4 +126,13 @@ class Arrival:
         )
 
 
+def _erased_after(connection: Connection, position: int) -> bool:
+    """Whether the log tells of an erasure that no build has come to at this position."""
+    return bool(connection.execute(_ERASED_AFTER, {"position": position}).scalar_one())
+
+
 _PAGE = 1000
+
+_ERASED_AFTER = text(
+    "SELECT EXISTS (SELECT FROM stored_events WHERE notification_id > :position AND topic = 'conversation.erased')"
+)

@@ -158,13 +158,8 @@ class Checkpoint:
         self._here = is_build(key)
 
     def begin(self, connection: Connection) -> int:
-        """Forget an earlier failure, and give the position; raises CheckpointMoved when the build is gone."""
-        begun = connection.execute(
-            checkpoints.update()
-            .where(self._here)
-            .values(reason=None, failed_position=None, waits_for=None)
-            .returning(checkpoints.c.position, checkpoints.c.role)
-        ).one_or_none()
+        """Give the position; raises CheckpointMoved when the build is gone."""
+        begun = connection.execute(select(checkpoints.c.position, checkpoints.c.role).where(self._here)).one_or_none()
         if begun is None:
             raise CheckpointMoved(f"{self} was dropped.")
         self.role = begun.role
@@ -216,6 +211,10 @@ class Checkpoint:
             .where(self._here)
             .values(reason=reason, failed_position=position, updated_at=func.now())
         )
+
+    def forget_failure(self, connection: Connection) -> None:
+        """Say nothing of an earlier failure any more."""
+        connection.execute(checkpoints.update().where(self._here).values(reason=None, failed_position=None))
 
     def failed(self, connection: Connection) -> bool:
         """Whether the failure stands; ``retry`` and ``skip`` take it away. A build that is gone has none."""

@@ -1,7 +1,7 @@
 """Projections of people's own: from a folder, a module, or an installed package (entry points)."""
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module, util
 from importlib.metadata import entry_points
@@ -10,29 +10,20 @@ from typing import Any
 
 from send2llm.application.projections import Projection
 from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.projections.shared_names import refuse_shared_names
 from send2llm.infrastructure.projections.soundness import checked
 
 GROUP = "send2llm.projections"
 
 
-def own_projections(places: Sequence[str], *, taken: Collection[str] = ()) -> Sequence[Projection]:
+def own_projections(places: Sequence[str], *, beside: Sequence[Projection] = ()) -> Sequence[Projection]:
     """Those of installed packages, then those at the ``places``: ``module:Class``, or a folder of Python files.
 
-    Raises ``ConfigurationError`` for what cannot be loaded or run, for names that are ``taken``, and for two of the
-    same name and version.
+    Raises ``ConfigurationError`` for what cannot be loaded or run, and for two that share a name, or the name of a
+    table or view, with each other or with those that they stand ``beside``.
     """
     found = [*_installed(), *(projection for place in places for projection in _at(place))]
-    keys: set[tuple[str, int]] = set()
-    for projection in found:
-        key = (projection.name, projection.version)
-        if projection.name in taken:
-            raise ConfigurationError(f"{projection.name} is a projection of Send2LLM's own; give yours another name.")
-        if key in keys:
-            raise ConfigurationError(
-                f"Two projections are called {projection.name}, version {projection.version}; rename one of them, or "
-                "raise its version."
-            )
-        keys.add(key)
+    refuse_shared_names(found, beside)
     return found
 
 
@@ -73,7 +64,7 @@ def _is_meant(kind: type) -> bool:
 def _made(load: Callable[[], Any], place: str) -> Projection:
     try:
         made = load()()
-    except Exception as error:  # anybody's code: whatever it raises, its place is what helps
+    except (Exception, SystemExit) as error:  # anybody's code: whatever it raises, its place is what helps
         raise _cannot_load(place, error) from error
     return checked(made, place)
 
@@ -86,7 +77,7 @@ def _module(file: Path) -> object:
     sys.modules[spec.name] = module  # for what looks classes up by their module's name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # anybody's code
+    except (Exception, SystemExit) as error:  # anybody's code
         raise _cannot_load(str(file), error) from error
     return module
 
@@ -95,7 +86,7 @@ def _name_of(file: Path) -> str:
     return f"send2llm_own_projections.{file.stem}"
 
 
-def _cannot_load(place: str, error: Exception) -> ConfigurationError:
+def _cannot_load(place: str, error: BaseException) -> ConfigurationError:
     return ConfigurationError(
         f"The projection {place!r} cannot be loaded ({type(error).__name__}: {error}). "
         "Its class is called without arguments."

@@ -18,6 +18,7 @@ from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.checkpoints import WORKED_ON, BuildKey, checkpoints
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
 from send2llm.infrastructure.projections.runner import ProjectionRunner
+from send2llm.infrastructure.projections.runner_threads import RunnerThreads
 from send2llm.infrastructure.projections.timing import Timing
 from send2llm.infrastructure.projections.wakeup import Listener
 
@@ -56,18 +57,14 @@ class Projector:
         """
         if threading.current_thread() is threading.main_thread():
             _spare_the_collector()
-        alarms: list[threading.Event] = []
-        listener = Listener(self._database.dsn, self._pages.channel, alarms)
+        runners = RunnerThreads(self._runner, stop)
+        listener = Listener(self._database.dsn, self._pages.channel, runners.wake)
         listening = threading.Thread(target=listener.run, args=(stop,), name="projections-listener")
         listening.start()
-        runners: dict[BuildKey, threading.Thread] = {}
         tidy_at = time.monotonic() + _TIDY_EVERY
         try:
             while True:
-                for key in self._wanted():
-                    if key not in runners or not runners[key].is_alive():
-                        alarms.append(threading.Event())
-                        runners[key] = self._begin(key, alarms[-1], stop)
+                runners.keep(self._wanted())
                 if time.monotonic() >= tidy_at:
                     self._tidy_up()
                     tidy_at = time.monotonic() + _TIDY_EVERY
@@ -75,10 +72,8 @@ class Projector:
                     return
         finally:
             stop.set()
-            for alarm in alarms:
-                alarm.set()
-            for thread in (listening, *runners.values()):
-                thread.join()
+            runners.end()
+            listening.join()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -120,13 +115,8 @@ class Projector:
         except SQLAlchemyError as error:  # another time will do
             log.debug("projector.not_tidied", error=type(error).__name__)
 
-    def _begin(self, key: BuildKey, alarm: threading.Event, stop: threading.Event) -> threading.Thread:
-        runner = self._runner(self._projections[key.name, key.version], key, alarm)
-        thread = threading.Thread(target=runner.run, args=(stop,), name=f"projection-{key.name}")
-        thread.start()
-        return thread
-
-    def _runner(self, projection: Projection, key: BuildKey, alarm: threading.Event) -> ProjectionRunner:
+    def _runner(self, key: BuildKey, alarm: threading.Event) -> ProjectionRunner:
+        projection = self._projections[key.name, key.version]
         # No pool: the connection is the lease, and closing it has to give the lease up.
         engine = create_engine(
             self._database.sqlalchemy_url,

@@ -18,10 +18,12 @@ from send2llm.infrastructure.projections.checkpoints import (
     CheckpointMoved,
     builds_of,
 )
-from send2llm.infrastructure.projections.failures import is_passing, reason_of
+from send2llm.infrastructure.projections.failures import is_passing, raised_by, reason_of
+from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.lease import take_lease
 from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
 from send2llm.infrastructure.projections.pace import Pace
+from send2llm.infrastructure.projections.setbacks import Setbacks
 from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.projections.timing import Timing
 
@@ -67,7 +69,7 @@ class ProjectionRunner:
         self._arrival = Arrival(projection, self._checkpoint, pages)
         self._skipped: frozenset[int] = frozenset()
         self._pace = Pace()
-        self._backoff = timing.shortest_backoff
+        self._setbacks = Setbacks(engine, self._checkpoint, timing)
         self._log = log.bind(projection=key.name, version=key.version, build=key.build)
 
     def run(self, stop: threading.Event) -> None:
@@ -78,9 +80,9 @@ class ProjectionRunner:
                     if self._take_turn(connection, stop):
                         return
             except Exception as error:  # noqa: BLE001 - a supervisor: whatever it was, the projection must go on
-                self._log.warning("projection.interrupted", reason=reason_of(error), retry_in=self._backoff)
-                stop.wait(self._backoff)
-                self._backoff = min(2 * self._backoff, self._timing.longest_backoff)
+                retry_in = self._setbacks.add(error)
+                self._log.warning("projection.interrupted", reason=reason_of(error), retry_in=retry_in)
+                stop.wait(retry_in)
 
     def _take_turn(self, connection: Connection, stop: threading.Event) -> bool:
         """Wait for the lease, then work for as long as the session lasts; whether the build has come to its end."""
@@ -97,6 +99,8 @@ class ProjectionRunner:
             return True  # another runner came to its end, or somebody dropped it
         with connection.begin():
             position = self._checkpoint.begin(connection)
+            if not self._setbacks.told:
+                self._checkpoint.forget_failure(connection)
             self._skipped = self._checkpoint.skipped(connection)
         self._log.info("projection.running", position=position)
         self._create_tables(connection, stop)
@@ -145,15 +149,16 @@ class ProjectionRunner:
                 limit = max(limit // 2, 1)
                 continue
             position = page.last
-            self._backoff = self._timing.shortest_backoff
             if page.count < limit:
                 arrived = self._arrive(connection, position, stop)
                 if arrived is None:
                     return True
                 position = arrived
+                self._setbacks.overcome(connection)
                 self._rest(began, stop)
                 limit = self._timing.page_size
             else:
+                self._setbacks.overcome(connection)
                 limit = min(2 * limit, self._timing.page_size)
         return True
 
@@ -165,7 +170,7 @@ class ProjectionRunner:
                 if self._is_more_left_out(connection):
                     page = self._read(connection, position, limit)
             if page.events:
-                self._projection.fold(page.events, connection)
+                fold_events(self._projection, page.events, connection)
             if page.count:
                 self._checkpoint.advance(connection, position, page.last, self._pace.after(page.count))
             elif self._checkpoint.paused(connection):
@@ -220,7 +225,7 @@ class ProjectionRunner:
             if self._is_more_left_out(connection) and culprit in self._skipped:
                 return  # while it failed there; whoever decided that saw no failure of this build to take away
             self._checkpoint.fail(connection, reason_of(error), culprit)
-        self._log.error("projection.failed", error=type(error).__name__, position=culprit)
+        self._log.error("projection.failed", error=type(raised_by(error)).__name__, position=culprit)
         while not stop.wait(self._timing.poll):
             with connection.begin():
                 if not self._checkpoint.failed(connection):

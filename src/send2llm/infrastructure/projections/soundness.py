@@ -3,10 +3,13 @@
 import re
 from collections.abc import Collection
 
+from sqlalchemy import MetaData
+
 from send2llm.application.projections import Projection
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.handlers.options import nearest
+from send2llm.infrastructure.projections.sound_fold import fault_of_fold
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_NAME = 40  # characters; a version and a table's name follow it in names of PostgreSQL
@@ -18,7 +21,7 @@ def checked(made: object, place: str) -> Projection:
     missing = [part for part in _PARTS if not hasattr(made, part)]
     if missing or not isinstance(made, Projection):
         raise ConfigurationError(f"{place!r} is no projection: it has no {', '.join(missing) or 'fold'}.")
-    fault = _fault_of_name(made) or _fault_of_topics(made.topics) or _fault_of_tables(made)
+    fault = _fault_of_name(made) or _fault_of_topics(made.topics) or _fault_of_tables(made) or fault_of_fold(made.fold)
     if fault:
         raise ConfigurationError(f"The projection {place!r} cannot be run: {fault}")
     return made
@@ -39,9 +42,11 @@ def _fault_of_name(made: Projection) -> str:
     return ""
 
 
-def _fault_of_topics(topics: Collection[str]) -> str:
+def _fault_of_topics(topics: object) -> str:
     if isinstance(topics, str):
         return f"its topics are one text; write {{{topics!r}}}."
+    if not isinstance(topics, Collection) or not all(isinstance(topic, str) for topic in topics):
+        return f"its topics are {topics!r:.100}; write a set of texts, such as {{'conversation.closed'}}."
     known = {event_type.topic for event_type in EventRegistry.default()}
     for topic in topics:
         if topic not in known:
@@ -51,7 +56,10 @@ def _fault_of_topics(topics: Collection[str]) -> str:
 
 def _fault_of_tables(made: Projection) -> str:
     """Two versions must not share a table: both would write into it."""
-    for table in made.tables.sorted_tables:
+    tables: object = made.tables
+    if not isinstance(tables, MetaData):
+        return f"its tables are {tables!r:.100}; use a MetaData of SQLAlchemy that knows them."
+    for table in tables.sorted_tables:
         if table.schema is not None or not table.name.startswith(f"{made.name}_v{made.version}_"):
             return f"its table {table.fullname!r} has to be named by table_name(name, version, ...)."
     return ""

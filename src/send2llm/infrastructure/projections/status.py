@@ -76,7 +76,9 @@ class PostgresProjections:
 
 
 def _state(row: dict[str, Any], held: set[int]) -> ProjectionState:
-    if row["reason"] is not None and row["role"] not in _COMPARED:
+    if row["role"] in _COMPARED:
+        return "done"
+    if row["reason"] is not None:
         return "failed"
     if row["paused"]:
         return "paused"

@@ -15,16 +15,23 @@ from send2llm.application.projections import Projection, view_name
 from send2llm.infrastructure.projections.checkpoints import Build, qualified, usual_place
 from send2llm.infrastructure.projections.dependants import dependants_named
 from send2llm.infrastructure.projections.view_rights import give_rights, rights_to
+from send2llm.infrastructure.projections.view_sources import refuse_views_of_others, sources_of
 
 
 def create_views(connection: Connection, build: Build, *, instead_of: Build | None = None) -> None:
-    """Let the views lead to the tables of a build, ``instead_of`` another one's; raises ``OthersDepend``."""
+    """Let the views lead to the tables of a build, ``instead_of`` another one's.
+
+    Raises ``ProjectionViewTaken`` when something that is not this projection's has the name of one, and
+    ``OthersDepend`` when somebody has made something upon one that has to go.
+    """
     usual = usual_place(connection)
     wanted = {name_of_view(build.name, table): table for table in build.tables}
     before = instead_of.tables if instead_of is not None else ()
+    gone = {name_of_view(build.name, table) for table in before} - wanted.keys()
+    refuse_views_of_others(connection, build.name, gone | wanted.keys())
     with dependants_named():
-        for gone in {name_of_view(build.name, table) for table in before} - wanted.keys():
-            connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, gone)}"))
+        for view in sorted(gone):
+            connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, view)}"))
         for view, table in wanted.items():
             _lead(connection, qualified(usual, view), qualified(build.place or usual, table))
 
@@ -53,10 +60,9 @@ def create_temporary_views(connection: Connection, projection: Projection) -> No
 
 
 def has_views(connection: Connection, build: Build) -> bool:
-    """Whether there are such views."""
-    find = text("SELECT bool_and(to_regclass(quote_ident(view)) IS NOT NULL) FROM unnest(:views ::text[]) AS view")
-    views = [name_of_view(build.name, table) for table in build.tables]
-    return connection.execute(find, {"views": views}).scalar_one() is not False
+    """Whether there are such views, and lead to the tables of this build."""
+    place = build.place or usual_place(connection)
+    return all(sources_of(connection, name_of_view(build.name, table)) == {(place, table)} for table in build.tables)
 
 
 @cache

@@ -5,7 +5,7 @@ after a while. So what is lost while the listening connection is down costs that
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import psycopg
 import structlog
@@ -21,12 +21,12 @@ log = structlog.get_logger(__name__)
 
 
 class Listener:
-    """Sets the ``alarms`` after each commit of events, from one connection that waits for notifications."""
+    """Calls ``wake`` after each commit of events, from one connection that waits for notifications."""
 
-    def __init__(self, dsn: str, channel: str, alarms: Sequence[threading.Event]) -> None:
+    def __init__(self, dsn: str, channel: str, wake: Callable[[], None]) -> None:
         self._dsn = dsn
         self._listen = sql.SQL("LISTEN {}").format(sql.Identifier(channel))
-        self._alarms = alarms
+        self._wake = wake
 
     def run(self, stop: threading.Event) -> None:
         """Listen until told to stop; a connection that is lost is made again."""
@@ -50,7 +50,3 @@ class Listener:
             while not stop.is_set():
                 for _ in connection.notifies(timeout=_LOOK_UP_SECONDS, stop_after=1):
                     self._wake()
-
-    def _wake(self) -> None:
-        for alarm in self._alarms:
-            alarm.set()

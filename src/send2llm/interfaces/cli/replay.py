@@ -88,7 +88,8 @@ def route(
     as_json: AsJson = False,
 ) -> None:
     """The same calls at other providers or models: the least and the most that they would have cost."""
-    from send2llm.application.replay.rerouting import Route, Span, reroute
+    from send2llm.application.replay.rerouting import Route, reroute
+    from send2llm.application.replay.token_spans import Span
     from send2llm.interfaces.cli.replay_prices import PriceSource
     from send2llm.interfaces.cli.replay_targets import targets_of
 

@@ -1,0 +1,110 @@
+"""A name in the database that is somebody else's stays theirs, whatever projections are begun, rebuilt and swapped."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from onlooker import Onlooker, Project
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import Column, Connection, MetaData, Table, Text
+
+from send2llm.domain.errors import ProjectionViewTaken
+from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.shared_names import TABLES_OF_THE_SERVICE
+from send2llm.infrastructure.projections.status import PostgresProjections
+from send2llm.projections import RecordedEvent, copy_rows, table_name
+from send2llm.testing.eventually import eventually
+
+REASON = "SELECT reason FROM projection_checkpoints WHERE name = %s AND build = %s"
+
+
+class Words:
+    """What was said, in one table."""
+
+    topics = frozenset({"conversation.message_added"})
+
+    def __init__(self, name: str, table: str, version: int = 1) -> None:
+        self.name = name
+        self.version = version
+        self.tables = MetaData()
+        self.words = Table(table_name(name, version, table), self.tables, Column("word", Text))
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        copy_rows(connection, self.words, [{"word": recorded.event.message.text} for recorded in events])
+
+
+ONE, OTHER = Words("heard_at", "night_words"), Words("heard_at_night", "words")
+VIEW = "heard_at_night_words"
+"""As which both would be read."""
+
+
+@pytest.fixture
+def builds(migrated: ConnectionInfo, pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjectionBuilds:
+    return PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
+
+
+def read_as(onlooker: Onlooker) -> object:
+    """The table that the view leads to."""
+    return onlooker.value("SELECT table_name FROM information_schema.view_table_usage WHERE view_name = %s", VIEW)
+
+
+def test_whoever_comes_second_stands_still_and_says_why(
+    project: Project, say: Callable[..., None], onlooker: Onlooker
+) -> None:
+    say("hello")
+    with project(ONE):
+        eventually(lambda: onlooker.caught_up("heard_at"))
+
+    with project(OTHER):
+        eventually(lambda: onlooker.value(REASON, "heard_at_night", 1))
+
+    assert f"'{VIEW}'" in str(onlooker.value(REASON, "heard_at_night", 1))
+    assert read_as(onlooker) == "heard_at_v1_night_words"
+
+
+def test_a_table_of_somebody_is_not_taken_for_the_view(
+    project: Project, say: Callable[..., None], onlooker: Onlooker
+) -> None:
+    onlooker.connection.execute(f"CREATE TABLE {VIEW} (word text)".encode())
+    say("hello")
+
+    with project(ONE):
+        eventually(lambda: onlooker.value(REASON, "heard_at", 1))
+        onlooker.connection.execute(f"DROP TABLE {VIEW}".encode())
+        onlooker.connection.execute(b"UPDATE projection_checkpoints SET reason = NULL")
+        eventually(lambda: onlooker.caught_up("heard_at"))
+
+    assert onlooker.rows(f"SELECT word FROM {VIEW}") == [("hello",)]
+
+
+async def test_a_build_that_would_take_another_ones_name_is_not_swapped_in(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    say("hello")
+    renamed = Words("heard_at", "words")
+    with project(renamed, OTHER):
+        eventually(lambda: onlooker.caught_up("heard_at") and onlooker.caught_up("heard_at_night"))
+
+    second = Words("heard_at", "night_words", version=2)
+    with project(second, OTHER):
+        failed = "SELECT reason FROM projection_checkpoints WHERE name = 'heard_at' AND version = 2"
+        eventually(lambda: onlooker.value(failed))
+        assert f"'{VIEW}'" in str(onlooker.value(failed))
+    assert read_as(onlooker) == "heard_at_night_v1_words"
+    assert onlooker.rows("SELECT word FROM heard_at_words") == [("hello",)]
+
+    onlooker.connection.execute(b"UPDATE projection_checkpoints SET reason = NULL")
+    with pytest.raises(ProjectionViewTaken, match="rename the projection"):
+        await builds.swap("heard_at")
+
+
+def test_all_tables_of_the_service_are_known(onlooker: Onlooker) -> None:
+    tables = {
+        name
+        for (name,) in onlooker.rows(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        )
+    }
+    of_projections = {name for name in tables if name.split("_v1_")[0] in ("history", "cost_ledger", "usage", "trail")}
+    assert tables - of_projections == TABLES_OF_THE_SERVICE
