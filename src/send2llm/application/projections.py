@@ -194,6 +194,10 @@ class ProjectionBuilds(Protocol):
         """Remove a build that is not live, with its tables."""
         ...
 
+    async def remove(self, name: str) -> None:
+        """Remove a projection that no process works on, with all its builds, tables and views."""
+        ...
+
     async def pause(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
         """Let a build stand still, the live one if none is named."""
         ...

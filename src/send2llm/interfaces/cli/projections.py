@@ -102,18 +102,21 @@ def rollback(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> 
 @app.command()
 def drop(
     name: Name,
-    build: Annotated[str, typer.Argument(help="Such as 1.2.")],
+    build: Annotated[str | None, typer.Argument(help="Such as 1.2.")] = None,
     *,
+    everything: Annotated[bool, typer.Option("--all", help="The projection itself, if nobody runs it.")] = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Remove a build that is not live, with its tables."""
+    """Remove a build that is not live, with its tables; or a projection that nobody runs, with all its builds."""
+    if everything == (build is not None):
+        raise CommandFailed("Name a build, such as 1.2, or say --all.")
     with connect(url) as client:
-        client.delete(f"/api/projections/{name}/builds/{build}")
+        client.delete(f"/api/projections/{name}" + ("" if everything else f"/builds/{build}"))
     if as_json:
         write_json({"name": name, "build": build, "dropped": True})
     else:
-        note(f"The build {build} of {name} is gone.")
+        note(f"{name} is gone." if everything else f"The build {build} of {name} is gone.")
 
 
 @app.command()
