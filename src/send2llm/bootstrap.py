@@ -528,7 +528,8 @@ def _of_the_database(settings: Settings) -> Iterator[tuple[type, Any]]:
     statuses = PostgresProjections(pool, codec)
     yield SealedLog, PostgresSeals(database)
     yield ProjectionStatuses, statuses
-    yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses)
+    own = [projection.name for projection in built_in_projections()]
+    yield ProjectionBuilds, PostgresProjectionBuilds(database, statuses, indispensable=own)
 
 
 def _datastore(database: ConnectionInfo, settings: Settings) -> PostgresDatastore:

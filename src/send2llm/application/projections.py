@@ -122,6 +122,7 @@ class ProjectionStatus:
     ``rate`` is in events a second, during the last spell of work. ``reason`` and ``failed_position`` say why
     and where it failed; there is no position when it failed before it came to any event. Of a build that was
     compared, ``reason`` tells what is different. ``skipped`` counts events that somebody decided to leave out.
+    ``waits_for`` says who keeps a build that has caught up from taking its place.
     """
 
     name: str
@@ -139,6 +140,7 @@ class ProjectionStatus:
     role: BuildRole = "live"
     created_at: datetime | None = None
     skipped: int = 0
+    waits_for: str | None = None
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -190,6 +192,10 @@ class ProjectionBuilds(Protocol):
 
     async def drop(self, name: str, build: BuildName) -> None:
         """Remove a build that is not live, with its tables."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove a projection that no process works on, with all its builds, tables and views."""
         ...
 
     async def pause(self, name: str, build: BuildName | None = None) -> ProjectionStatus:

@@ -55,6 +55,8 @@ async def test_verify_tells_that_the_ledger_is_right(gateway: Gateway) -> None:
 
 
 async def test_what_is_wrong_is_said(gateway: Gateway) -> None:
+    assert (await gateway.api.delete("/api/projections/nothing")).status_code == 404
+    assert (await gateway.api.delete("/api/projections/history")).json()["code"] == "projection_conflict"
     assert (await gateway.api.post("/api/projections/nothing/rebuild")).status_code == 404
     assert (await gateway.api.post("/api/projections/history/pause?build=one")).status_code == 400
     unknown = await gateway.api.post("/api/projections/history/pause?build=9.9")

@@ -39,6 +39,37 @@ class Tally:
         copy_rows(connection, self.seen, [{"position": recorded.position} for recorded in events])
 
 
+class TallyTwo(Tally):
+    """The next version: it also keeps how long the texts are."""
+
+    version = 2
+    tables = MetaData()
+    counts = Table(
+        table_name("tally", 2, "counts"),
+        tables,
+        Column("text", Text, primary_key=True),
+        Column("count", BigInteger, nullable=False),
+    )
+    seen = Table(
+        table_name("tally", 2, "seen"),
+        tables,
+        Column("position", BigInteger, primary_key=True),
+        Column("length", BigInteger, nullable=False),
+    )
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        super_rows = [
+            {"position": recorded.position, "length": len(recorded.event.message.text)} for recorded in events
+        ]
+        copy_rows(connection, self.seen, super_rows)
+        for recorded in events:
+            connection.exec_driver_sql(
+                "INSERT INTO tally_v2_counts VALUES (%s, 1) "
+                "ON CONFLICT (text) DO UPDATE SET count = tally_v2_counts.count + 1",
+                (recorded.event.message.text,),
+            )
+
+
 def total(connection: Connection) -> int:
     """The sum of all counts."""
     return connection.execute(select(func.coalesce(func.sum(Tally.counts.c.count), 0))).scalar_one()

@@ -1,14 +1,14 @@
 """Builds: a projection is built anew beside the one that is read, and takes its place; nothing stands still for it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, create_engine
-from tally_projection import MESSAGES, Tally
+from sqlalchemy import create_engine
+from tally_projection import MESSAGES, Tally, TallyTwo
 
 from send2llm.application.projections import BuildName, ProjectionStatus
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
@@ -18,7 +18,6 @@ from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
-from send2llm.projections import RecordedEvent, copy_rows, table_name
 from send2llm.testing.eventually import eventually, eventually_async
 
 COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
@@ -32,37 +31,6 @@ def statuses(pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjection
 @pytest.fixture
 def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> PostgresProjectionBuilds:
     return PostgresProjectionBuilds(migrated, statuses)
-
-
-class TallyTwo(Tally):
-    """The next version: it also keeps how long the texts are."""
-
-    version = 2
-    tables = MetaData()
-    counts = Table(
-        table_name("tally", 2, "counts"),
-        tables,
-        Column("text", Text, primary_key=True),
-        Column("count", BigInteger, nullable=False),
-    )
-    seen = Table(
-        table_name("tally", 2, "seen"),
-        tables,
-        Column("position", BigInteger, primary_key=True),
-        Column("length", BigInteger, nullable=False),
-    )
-
-    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
-        super_rows = [
-            {"position": recorded.position, "length": len(recorded.event.message.text)} for recorded in events
-        ]
-        copy_rows(connection, self.seen, super_rows)
-        for recorded in events:
-            connection.exec_driver_sql(
-                "INSERT INTO tally_v2_counts VALUES (%s, 1) "
-                "ON CONFLICT (text) DO UPDATE SET count = tally_v2_counts.count + 1",
-                (recorded.event.message.text,),
-            )
 
 
 async def by_label(statuses: PostgresProjections) -> dict[str, ProjectionStatus]:
@@ -187,6 +155,31 @@ async def test_a_rebuild_that_a_newer_version_has_overtaken_does_not_take_its_pl
         assert onlooker.value(COUNT) == 30
 
 
+async def test_rollback_goes_to_what_was_read_last_not_to_what_moved_last(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        await builds.rebuild("tally")
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+    with project(Tally(), TallyTwo()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
+    # The first build is the last one that somebody has worked on.
+    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() WHERE version = 1 AND build = 1")
+
+    assert str(_name(await builds.rollback("tally"))) == "1.2"
+    assert str(_name(await builds.rollback("tally"))) == "2.1"
+
+
+def _name(status: ProjectionStatus) -> BuildName:
+    return BuildName(status.version, status.build)
+
+
 async def test_an_old_version_that_was_dropped_does_not_come_back(
     project: Project,
     say: Callable[..., None],
@@ -253,6 +246,67 @@ async def test_whoever_stood_by_leaves_a_build_alone_that_was_compared(
     onlooker.assert_tally_is_exact()
 
 
+async def test_verify_ends_with_a_reason_when_the_live_build_stands_still(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    await builds.verify("tally")
+    await builds.pause("tally")
+    say("b")
+    with project(Tally()):
+        await eventually_async(lambda: _has_failed(statuses, "1.2"))
+
+        assert (await by_label(statuses))["1.2"].reason == (
+            "ProjectionConflict: The live build 1.1 of tally is paused; resume it first."
+        )
+        await builds.resume("tally")
+        await builds.retry("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
+
+
+async def test_verify_is_not_begun_when_the_live_build_has_failed(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    onlooker.connection.execute("UPDATE projection_checkpoints SET reason = 'ValueError: no'")
+    with pytest.raises(ProjectionConflict, match=r"has failed; mend it, and retry or skip: ValueError: no"):
+        await builds.verify("tally")
+    assert (await builds.rebuild("tally")).role == "building"
+
+
+async def test_a_pause_outlasts_a_swap(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    await builds.pause("tally")
+    with project(Tally()):
+        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+
+        assert (await by_label(statuses))["1.2"].state == "paused"
+        await builds.resume("tally")
+        say("b")
+        eventually(lambda: onlooker.value(COUNT) == 2)
+
+
+async def _has_failed(statuses: PostgresProjections, label: str) -> bool:
+    return (await by_label(statuses))[label].state == "failed"
+
+
 async def test_verify_finds_rows_that_the_events_do_not_explain(
     project: Project,
     say: Callable[..., None],
@@ -310,6 +364,32 @@ async def test_a_build_that_nobody_works_on_is_removed_after_a_day(
     assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
 
 
+async def test_builds_that_were_compared_are_removed_after_a_day(
+    migrated: ConnectionInfo,
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        await builds.verify("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
+        onlooker.connection.execute("UPDATE tally_v1_counts SET count = 2")
+        await builds.verify("tally")
+        await eventually_async(lambda: _has_role(statuses, "1.3", "different"))
+    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '25 hours'")
+    engine = create_engine(migrated.sqlalchemy_url)
+    with engine.begin() as connection:
+        assert [build.label for build in remove_abandoned(connection)] == ["1.2", "1.3"]
+    engine.dispose()
+
+    assert await roles(statuses) == {"1.1": "live"}
+    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
+
+
 async def test_what_does_not_exist_or_does_not_fit_is_said(
     project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
 ) -> None:
@@ -330,8 +410,9 @@ async def test_what_does_not_exist_or_does_not_fit_is_said(
         with pytest.raises(ProjectionConflict, match="No build of tally has failed"):
             await builds.retry("tally")
         await builds.pause("tally")
-        begun = await builds.rebuild("tally")
-        assert begun.role == "building"
+        for begin in (builds.rebuild, builds.verify):
+            with pytest.raises(ProjectionConflict, match=r"live build 1\.1 of tally is paused; resume it first"):
+                await begin("tally")
 
 
 async def _is(statuses: PostgresProjections, wanted: dict[str, str]) -> bool:

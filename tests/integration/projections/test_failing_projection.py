@@ -1,17 +1,20 @@
 """A projection that fails stops alone, at the event that is at fault, and says so."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
-from onlooker import Onlooker, Project
+from onlooker import QUICK, Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Column, Connection, MetaData, Table, Text, text
 from tally_projection import MESSAGES, Tally
 
-from send2llm.application.projections import ProjectionStatus
+from send2llm.application.projections import BuildName, ProjectionStatus
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
@@ -19,7 +22,7 @@ from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent, copy_rows
 from send2llm.testing.event_writer import EventWriter, said
-from send2llm.testing.eventually import eventually
+from send2llm.testing.eventually import eventually, eventually_async
 
 
 class Fussy:
@@ -240,6 +243,66 @@ async def test_what_is_left_out_is_left_out_in_every_build_that_stands_before_it
         eventually(lambda: onlooker.value("SELECT role FROM projection_checkpoints WHERE build = 2") == "live")
         assert onlooker.value("SELECT count(*) FROM projection_skips") == 1
         assert onlooker.value(failed) == 0
+
+
+async def test_what_is_left_out_meanwhile_is_left_out_by_a_build_that_was_begun_before(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    pool: AsyncConnectionPool,
+    codec: EventCodec,
+    migrated: ConnectionInfo,
+) -> None:
+    builds = PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
+    is_held, go_on = threading.Event(), threading.Event()
+
+    def complain(connection: Connection) -> None:
+        if "build_fussy" in connection.execute(text("SHOW search_path")).scalar_one():
+            is_held.set()
+            assert go_on.wait(20)
+        raise_value_error(connection)
+
+    failed = "SELECT failed_position FROM projection_checkpoints WHERE build = %s"
+    say("fine", "poison", "fine too")
+    with project(Fussy(complain), timing=replace(QUICK, page_size=1)):
+        eventually(lambda: onlooker.value(failed, 1) == 2)
+        await builds.rebuild("fussy")
+        assert is_held.wait(20)
+        skipping = asyncio.create_task(builds.skip("fussy", 2, "ops"))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        await eventually_async(lambda: _is_one(onlooker, waiting))
+        go_on.set()
+        await skipping
+
+        eventually(lambda: onlooker.value("SELECT role FROM projection_checkpoints WHERE build = 2") == "live")
+        eventually(lambda: onlooker.caught_up("fussy"))
+        assert onlooker.value("SELECT count(*) FROM projection_checkpoints WHERE reason IS NOT NULL") == 0
+
+
+async def test_a_build_that_stands_before_an_event_leaves_it_out_too(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    pool: AsyncConnectionPool,
+    codec: EventCodec,
+    migrated: ConnectionInfo,
+) -> None:
+    """It was begun, and knew what is left out, before somebody decided that."""
+    builds = PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
+    say("fine", "poison", "fine too")
+    with project(Fussy(raise_value_error)):
+        eventually(lambda: onlooker.value("SELECT failed_position FROM projection_checkpoints") == 2)
+        await builds.rebuild("fussy")
+        await builds.pause("fussy", BuildName(1, 2))
+        eventually(lambda: len(onlooker.backends("send2llm projection fussy")) == 2)
+        await builds.skip("fussy", 2, "ops")
+        await builds.resume("fussy", BuildName(1, 2))
+
+        eventually(lambda: onlooker.value("SELECT role FROM projection_checkpoints WHERE build = 2") == "live")
+
+
+async def _is_one(onlooker: Onlooker, question: str) -> bool:
+    return onlooker.value(question) == 1
 
 
 def test_tables_that_cannot_be_made_stop_it_too(project: Project, onlooker: Onlooker) -> None:

@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.read_models import cost_ledger_tables, history_tables, usage_tables
 from send2llm.infrastructure.read_models.migration import (
     METADATA,
     VERSION_TABLE,
@@ -17,7 +18,7 @@ from send2llm.infrastructure.read_models.migration import (
     pending,
 )
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]
 
 
 def test_from_nothing_to_the_present(database: ConnectionInfo) -> None:
@@ -67,4 +68,16 @@ def test_every_build_of_the_history_gets_its_index_of_labels(migrated: Connectio
             )
             assert set(schemas.scalars()) == {"public", "build_history_v1_b2"}
             command.downgrade(alembic, "0006")
+    engine.dispose()
+
+
+def test_migrations_leave_columns_in_the_order_of_the_code(migrated: ConnectionInfo) -> None:
+    """A rebuild makes its tables from the code, and is compared with the live one row by row."""
+    engine = create_engine(migrated.sqlalchemy_url)
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        for metadata in (history_tables.metadata, cost_ledger_tables.metadata, usage_tables.metadata):
+            for table in metadata.sorted_tables:
+                stored = [column["name"] for column in inspector.get_columns(table.name)]
+                assert stored == [column.name for column in table.columns]
     engine.dispose()

@@ -75,3 +75,9 @@ def test_only_what_was_to_be_ends_well(
 def test_who_does_not_wait_is_told_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projections, "connect", lambda _url: nullcontext(Standing({})))
     assert CliRunner().invoke(projections.app, ["verify", "tally", "--no-wait"]).exit_code == 0
+
+
+def test_who_keeps_it_from_taking_its_place_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    held_up = {"position": 9, "waits_for": "Sessions 17 read tally_counts."}
+    projection_watch.watched(Standing(*[held_up] * 3, {"role": "live"}), BUILD)
+    assert capsys.readouterr().err.count("Sessions 17 read tally_counts.") == 1

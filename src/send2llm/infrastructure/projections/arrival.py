@@ -6,11 +6,14 @@ from sqlalchemy.exc import OperationalError
 
 from send2llm.application.projections import BuildName, Projection, reads_texts
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.projections.builds import remove_tables, retire, swap, take_turn
+from send2llm.infrastructure.projections.builds import remove_tables, stands_still, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
+from send2llm.infrastructure.projections.dependants import OthersDepend
 from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
+from send2llm.infrastructure.projections.swap_tries import SwapTries
+from send2llm.infrastructure.projections.swaps import ViewsAreRead, retire_unread, swap
 
 log = structlog.get_logger(__name__)
 
@@ -23,37 +26,52 @@ class Arrival:
         self._checkpoint = checkpoint
         self._key = checkpoint.key
         self._pages = pages
+        self._tries = SwapTries()
 
     def at_the_end(self, connection: Connection, position: int) -> int | None:
         """The build has caught up with the log; gives its position then, ``None`` if it has nothing more to do."""
-        if self._checkpoint.role == "building":
+        if self._checkpoint.role == "building" and self._tries.is_due():
             return self._take_its_place(connection, position)
         if self._checkpoint.role == "verifying":
             return self._compare(connection, position)
         return position
 
     def _take_its_place(self, connection: Connection, position: int) -> int:
-        """Be read instead of the live build, which waits for the last few events; if somebody reads it, try later."""
+        """Be read instead of the live build; if somebody reads that, try later."""
         try:
             with connection.begin():
-                take_turn(connection, self._key.name)
-                builds = builds_of(connection, self._key.name, lock=True)
-                self._checkpoint.hold(connection, position)
-                live = next((one for one in builds if one.role == "live"), None)
-                if live is not None and live.position > position:
-                    self._fold_up_to(connection, position, live.position)
-                    self._checkpoint.advance(connection, position, live.position, 0.0)
-                overtaken = live is not None and live.version > self._key.version
-                if overtaken:  # a newer version has become what is read meanwhile
-                    retire(connection, self._key)
-                else:
-                    swap(connection, self._key.name, BuildName(self._key.version, self._key.build))
+                return self._exchange(connection, position)
+        except OthersDepend:
+            raise
+        except ViewsAreRead as error:
+            self._tries.failed()
+            self._tell(connection, str(error))
         except (ProjectionConflict, OperationalError) as error:
             log.info("projection.swap_waits", projection=self._key.name, reason=type(error).__name__)
-            return position
+        return position
+
+    def _exchange(self, connection: Connection, position: int) -> int:
+        """Take in the last few events, for which the live build waits, and its place; gives the position then."""
+        name = self._key.name
+        take_turn(connection, name)
+        live = next((one for one in builds_of(connection, name, lock=True) if one.role == "live"), None)
+        self._checkpoint.hold(connection, position)
+        if live is not None and live.position > position:
+            self._fold_up_to(connection, position, live.position)
+            self._checkpoint.advance(connection, position, live.position, 0.0)
+        overtaken = live is not None and live.version > self._key.version
+        if overtaken:  # a newer version has become what is read meanwhile
+            retire_unread(connection, self._key)
+        else:
+            swap(connection, name, BuildName(self._key.version, self._key.build), self._tries.patience)
         done = "projection.overtaken" if overtaken else "projection.swapped"
-        log.info(done, projection=self._key.name, version=self._key.version, build=self._key.build)
+        log.info(done, projection=name, version=self._key.version, build=self._key.build)
         return max(position, live.position if live is not None else 0)
+
+    def _tell(self, connection: Connection, waits_for: str) -> None:
+        log.info("projection.swap_waits", projection=self._key.name, reason=waits_for)
+        with connection.begin():
+            connection.execute(checkpoints.update().where(is_build(self._key)).values(waits_for=waits_for))
 
     def _compare(self, connection: Connection, position: int) -> int | None:
         """Come to just the position of the live build, which waits meanwhile, and compare all rows."""
@@ -62,8 +80,12 @@ class Arrival:
             builds = builds_of(connection, self._key.name, lock=True)
             live = next((build for build in builds if build.role == "live"), None)
             mine = next((build for build in builds if build.key == self._key), None)
-            if live is None or mine is None or live.version != mine.version or live.position < position:
+            if live is None or mine is None or live.version != mine.version:
                 return None if mine is None else position
+            if live.position < position:
+                if live.paused or live.reason:
+                    raise ProjectionConflict(stands_still(live))
+                return position
             self._checkpoint.hold(connection, position)
             self._fold_up_to(connection, position, live.position)
             found = differences(connection, live, mine)

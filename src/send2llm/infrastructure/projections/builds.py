@@ -1,4 +1,4 @@
-"""The life of builds: begun, swapped in, rolled back, dropped. Each step is one transaction of the caller's."""
+"""The life of builds: begun, paused, dropped. Each step is one transaction of the caller's."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,15 +15,17 @@ from send2llm.infrastructure.projections.checkpoints import (
     checkpoints,
     is_build,
     qualified,
+    quoted,
     usual_place,
 )
+from send2llm.infrastructure.projections.dependants import dependants_named
 from send2llm.infrastructure.projections.lease import nobody_works_on
-from send2llm.infrastructure.projections.views import create_views
 
 ABANDONED_AFTER = timedelta(days=1)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
+_UNREAD: Sequence[BuildRole] = ("building", "verifying", "verified", "different")
 _LONGEST_NAME = 40  # characters of a projection's name in that of a schema
 
 
@@ -42,47 +44,20 @@ def ensure_build(connection: Connection, projection: Projection) -> None:
 
 
 def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName:
-    """Another build of the live version, in a place of its own; its tables are made like the live one's, empty."""
+    """Another build of the live version, in a place of its own, in which its runner makes the tables."""
     take_turn(connection, name)
     builds = builds_of(connection, name)
-    live = _live(builds, name)
+    live = live_of(builds, name)
     for other in builds:
         if other.role == role:
             raise ProjectionConflict(f"The build {other.label} of {name} is {role} already; wait for it, or drop it.")
+    if live.paused or (live.reason and role == "verifying"):
+        raise ProjectionConflict(stands_still(live))
     number = 1 + max(build.build for build in builds if build.version == live.version)
     place = f"build_{name[:_LONGEST_NAME]}_v{live.version}_b{number}"
     connection.execute(CreateSchema(place))
-    for table in live.tables:
-        source = qualified(live.place or usual_place(connection), table)
-        connection.execute(text(f"CREATE TABLE {qualified(place, table)} (LIKE {source} INCLUDING ALL)"))
     _insert(connection, BuildKey(name, live.version, number, place), role, live.tables)
     return BuildName(live.version, number)
-
-
-def swap(connection: Connection, name: str, wanted: BuildName | None = None) -> BuildName:
-    """Let a build that has caught up be what is read; what was stays as retired."""
-    take_turn(connection, name)
-    builds = known_builds(connection, name)
-    chosen = choose([build for build in builds if build.role == "building"], name, wanted, "is being built")
-    live = _live(builds, name)
-    if chosen.reason is not None:
-        raise ProjectionConflict(f"The build {chosen.label} of {name} has failed: {chosen.reason}")
-    if chosen.position < live.position:
-        raise ProjectionConflict(
-            f"The build {chosen.label} of {name} is {live.position - chosen.position} positions behind the live one; "
-            "it takes its place by itself when it has caught up."
-        )
-    return _exchange(connection, live, chosen)
-
-
-def rollback(connection: Connection, name: str) -> BuildName:
-    """Let the build be read that was read before; what is read now stays as retired."""
-    take_turn(connection, name)
-    builds = known_builds(connection, name)
-    retired = [build for build in builds if build.role == "retired"]
-    if not retired:
-        raise ProjectionConflict(f"There is no earlier build of {name} to go back to.")
-    return _exchange(connection, _live(builds, name), max(retired, key=lambda build: build.updated_at))
 
 
 def drop(connection: Connection, name: str, wanted: BuildName) -> None:
@@ -96,19 +71,20 @@ def drop(connection: Connection, name: str, wanted: BuildName) -> None:
 
 
 def remove_tables(connection: Connection, build: Build) -> None:
-    """Remove the tables of a build."""
+    """Remove the tables of a build; raises ``OthersDepend`` if somebody has made something upon them."""
+    place = build.place or usual_place(connection)
+    gone = ", ".join(qualified(place, table) for table in build.tables)
+    with dependants_named():
+        if gone and connection.execute(select(func.to_regnamespace(quoted(place)))).scalar_one() is not None:
+            connection.execute(text(f"DROP TABLE IF EXISTS {gone}"))
     if build.place is not None:
         connection.execute(DropSchema(build.place, cascade=True, if_exists=True))
-        return
-    for table in build.tables:
-        gone = qualified(usual_place(connection), table)
-        connection.execute(text(f"DROP TABLE IF EXISTS {gone} CASCADE"))
 
 
 def remove_abandoned(connection: Connection) -> Sequence[Build]:
     """Remove builds that were never read and that nobody has worked on for ``ABANDONED_AFTER``; gives them."""
     stale = select(checkpoints.c.name).where(
-        checkpoints.c.role.in_(("building", "verifying")),
+        checkpoints.c.role.in_(_UNREAD),
         checkpoints.c.paused.is_(False),
         checkpoints.c.updated_at < func.now() - ABANDONED_AFTER,
     )
@@ -116,7 +92,7 @@ def remove_abandoned(connection: Connection) -> Sequence[Build]:
     for name in sorted(set(connection.execute(stale).scalars())):
         take_turn(connection, name)
         for build in builds_of(connection, name, lock=True):
-            unread = build.role in ("building", "verifying") and not build.paused
+            unread = build.role in _UNREAD and not build.paused
             old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
             if unread and old and nobody_works_on(connection, build.key):
                 remove_tables(connection, build)
@@ -128,7 +104,7 @@ def remove_abandoned(connection: Connection) -> Sequence[Build]:
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
     """Let a build stand still, or go on."""
     builds = known_builds(connection, name)
-    chosen = _live(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
+    chosen = live_of(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
     connection.execute(checkpoints.update().where(is_build(chosen.key)).values(paused=paused))
     return BuildName(chosen.version, chosen.build)
 
@@ -155,16 +131,11 @@ def _insert(connection: Connection, key: BuildKey, role: BuildRole, tables: Sequ
     )
 
 
-def retire(connection: Connection, key: BuildKey) -> None:
-    """Let a build be one that is kept up to date, and is not read unless somebody goes back to it."""
-    connection.execute(checkpoints.update().where(is_build(key)).values(role="retired", updated_at=func.now()))
-
-
-def _exchange(connection: Connection, live: Build, following: Build) -> BuildName:
-    retire(connection, live.key)
-    connection.execute(checkpoints.update().where(is_build(following.key)).values(role="live"))
-    create_views(connection, following, instead_of=live)
-    return BuildName(following.version, following.build)
+def stands_still(live: Build) -> str:
+    """Why nothing can come to the position of a live build, and what to do about it."""
+    if live.paused:
+        return f"The live build {live.label} of {live.name} is paused; resume it first."
+    return f"The live build {live.label} of {live.name} has failed; mend it, and retry or skip: {live.reason}"
 
 
 def known_builds(connection: Connection, name: str) -> Sequence[Build]:
@@ -179,7 +150,8 @@ def _unknown(name: str) -> ProjectionNotFound:
     return ProjectionNotFound(f"There is no projection {name!r}; `send2llm projections` shows those that there are.")
 
 
-def _live(builds: Sequence[Build], name: str) -> Build:
+def live_of(builds: Sequence[Build], name: str) -> Build:
+    """The one that is read; raises ``ProjectionNotFound`` when there is none."""
     for build in builds:
         if build.role == "live":
             return build

@@ -43,6 +43,8 @@ checkpoints = Table(
     Column("failed_position", BigInteger),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("retired_at", DateTime(timezone=True)),
+    Column("waits_for", Text),
 )
 Index("projection_checkpoints_live", checkpoints.c.name, unique=True, postgresql_where=checkpoints.c.role == "live")
 
@@ -96,6 +98,7 @@ class Build:
     reason: str | None
     failed_position: int | None
     updated_at: datetime
+    retired_at: datetime | None
 
     @property
     def key(self) -> BuildKey:
@@ -126,7 +129,12 @@ def usual_place(connection: Connection) -> str:
 
 def qualified(place: str, name: str) -> str:
     """The name of a table or view in a statement."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (place, name))
+    return f"{quoted(place)}.{quoted(name)}"
+
+
+def quoted(name: str) -> str:
+    """A name in a statement, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 _USUAL_PLACE = text(
@@ -173,6 +181,10 @@ class Checkpoint:
             raise CheckpointMoved(f"{self} is no longer worked on at position {position}.")
         if held.paused:
             raise BuildIsPaused
+
+    def lock(self, connection: Connection) -> None:
+        """Let nobody change the build before the transaction ends."""
+        connection.execute(select(checkpoints.c.position).where(self._here).with_for_update(key_share=True))
 
     def advance(self, connection: Connection, before: int, after: int, rate: float) -> None:
         """Move from ``before`` to ``after``.

@@ -1,7 +1,7 @@
 """``ProjectionBuilds`` on PostgreSQL: changes rows that runners, wherever they are, look at all the time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from sqlalchemy import Connection, NullPool, create_engine
@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from send2llm.application.projections import BuildName, ProjectionStatus, ProjectionStatuses
 from send2llm.domain.errors import ProjectionConflict, StoreUnavailable
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
-from send2llm.infrastructure.projections import builds, failed_builds
+from send2llm.infrastructure.projections import builds, failed_builds, removal, swaps
 
 T = TypeVar("T")
 
@@ -20,7 +20,11 @@ _LOCKED = "55P03"  # lock_not_available
 class PostgresProjectionBuilds:
     """Each command is a transaction on a connection of its own: they are rare."""
 
-    def __init__(self, database: ConnectionInfo, statuses: ProjectionStatuses) -> None:
+    def __init__(
+        self, database: ConnectionInfo, statuses: ProjectionStatuses, indispensable: Collection[str] = ()
+    ) -> None:
+        """``indispensable`` are the names of projections that are never removed: the service reads them itself."""
+        self._indispensable = frozenset(indispensable)
         self._engine = create_engine(database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True)
         self._statuses = statuses
 
@@ -31,13 +35,18 @@ class PostgresProjectionBuilds:
         return await self._done(name, lambda connection: builds.begin_build(connection, name, "verifying"))
 
     async def swap(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
-        return await self._done(name, lambda connection: builds.swap(connection, name, build))
+        return await self._done(name, lambda connection: swaps.swap(connection, name, build))
 
     async def rollback(self, name: str) -> ProjectionStatus:
-        return await self._done(name, lambda connection: builds.rollback(connection, name))
+        return await self._done(name, lambda connection: swaps.rollback(connection, name))
 
     async def drop(self, name: str, build: BuildName) -> None:
         await self._do(lambda connection: builds.drop(connection, name, build))
+
+    async def remove(self, name: str) -> None:
+        if name in self._indispensable:
+            raise ProjectionConflict(f"The service itself reads {name}; what can be dropped are single builds.")
+        await self._do(lambda connection: removal.remove_projection(connection, name))
 
     async def pause(self, name: str, build: BuildName | None = None) -> ProjectionStatus:
         return await self._done(name, lambda connection: builds.set_paused(connection, name, build, paused=True))

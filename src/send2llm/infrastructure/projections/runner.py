@@ -24,8 +24,8 @@ from send2llm.infrastructure.projections.lease import take_lease
 from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
 from send2llm.infrastructure.projections.pace import Pace
 from send2llm.infrastructure.projections.setbacks import Setbacks
+from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.projections.timing import Timing
-from send2llm.infrastructure.projections.views import create_views, has_views
 
 # A commit that a crash of the server takes back takes the position back too, and is done again: nothing is
 # lost by not waiting for the disk, and the writers of events have the disk to themselves.
@@ -113,17 +113,16 @@ class ProjectionRunner:
         return not any(build.key == self._key and build.role in WORKED_ON for build in builds)
 
     def _create_tables(self, connection: Connection, stop: threading.Event) -> None:
-        """In the usual place, unless a migration made them; those of any other place were made with the build."""
-        while self._key.place is None and not stop.is_set():
+        """Those that are not there yet: a migration makes those of the first build of a built-in projection."""
+        while not stop.is_set():
             try:
                 with connection.begin():
-                    self._projection.tables.create_all(connection)
-                    for build in builds_of(connection, self._key.name):
-                        if build.key == self._key and build.role == "live" and not has_views(connection, build):
-                            create_views(connection, build)
+                    create_tables(connection, self._projection, self._key)
             except Exception as error:  # tables that cannot be made stop only their projection
                 if is_passing(error):
                     raise
+                if self._is_done(connection):
+                    return  # with its place; whoever goes on sees that there is nothing more to do
                 self._stand_still(connection, error, None, stop)
             else:
                 return
@@ -165,9 +164,11 @@ class ProjectionRunner:
 
     def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:
         with connection.begin():
-            page = self._pages.read(connection, position, limit, self._topics, texts=self._texts, skipped=self._skipped)
+            page = self._read(connection, position, limit)
             if page.count:
                 self._checkpoint.hold(connection, position)
+                if self._is_more_left_out(connection):
+                    page = self._read(connection, position, limit)
             if page.events:
                 fold_events(self._projection, page.events, connection)
             if page.count:
@@ -175,6 +176,14 @@ class ProjectionRunner:
             elif self._checkpoint.paused(connection):
                 raise BuildIsPaused
         return page
+
+    def _read(self, connection: Connection, position: int, limit: int) -> LogPage:
+        return self._pages.read(connection, position, limit, self._topics, texts=self._texts, skipped=self._skipped)
+
+    def _is_more_left_out(self, connection: Connection) -> bool:
+        """Look whether somebody decided to leave events out since; nobody can meanwhile, for the build is held."""
+        before, self._skipped = self._skipped, self._checkpoint.skipped(connection)
+        return self._skipped != before
 
     def _arrive(self, connection: Connection, position: int, stop: threading.Event) -> int | None:
         """Do what is to be done at the end of the log; the position then, ``None`` if that was the last thing to do."""
@@ -212,6 +221,9 @@ class ProjectionRunner:
         """Record the failure and wait until somebody says that it is worth another try."""
         with connection.begin():
             culprit = None if position is None else self._pages.first_after(connection, position)
+            self._checkpoint.lock(connection)
+            if self._is_more_left_out(connection) and culprit in self._skipped:
+                return  # while it failed there; whoever decided that saw no failure of this build to take away
             self._checkpoint.fail(connection, reason_of(error), culprit)
         self._log.error("projection.failed", error=type(raised_by(error)).__name__, position=culprit)
         while not stop.wait(self._timing.poll):

@@ -16,8 +16,8 @@ from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE, EventDecoder
 
 _STATUSES = """
-    SELECT name, version, build, role, paused, position, rate, reason, failed_position, updated_at, created_at,
-           (SELECT coalesce(max(notification_id), 0) FROM {events}) AS head,
+    SELECT name, version, build, role, paused, position, rate, reason, failed_position, waits_for,
+           updated_at, created_at, (SELECT coalesce(max(notification_id), 0) FROM {events}) AS head,
            (SELECT count(*) FROM projection_skips AS skipped
             WHERE skipped.name = checkpoints.name AND skipped.version = checkpoints.version) AS skipped
     FROM projection_checkpoints AS checkpoints ORDER BY name, version, build

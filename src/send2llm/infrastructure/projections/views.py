@@ -7,26 +7,48 @@ reports and dashboards name no version, and a swap is one transaction.
 import re
 from functools import cache
 
+from psycopg.errors import InvalidTableDefinition
 from sqlalchemy import Column, Connection, MetaData, Table, text
+from sqlalchemy.exc import ProgrammingError
 
 from send2llm.application.projections import Projection, view_name
 from send2llm.infrastructure.projections.checkpoints import Build, qualified, usual_place
+from send2llm.infrastructure.projections.dependants import dependants_named
+from send2llm.infrastructure.projections.view_rights import give_rights, rights_to
 from send2llm.infrastructure.projections.view_sources import refuse_views_of_others, sources_of
 
 
 def create_views(connection: Connection, build: Build, *, instead_of: Build | None = None) -> None:
     """Let the views lead to the tables of a build, ``instead_of`` another one's.
 
-    Raises ``ProjectionViewTaken`` when something that is not this projection's has the name of one.
+    Raises ``ProjectionViewTaken`` when something that is not this projection's has the name of one, and
+    ``OthersDepend`` when somebody has made something upon one that has to go.
     """
     usual = usual_place(connection)
-    tables = {*build.tables, *(instead_of.tables if instead_of is not None else ())}
-    refuse_views_of_others(connection, build.name, {name_of_view(build.name, table) for table in tables})
-    for gone in instead_of.tables if instead_of is not None else ():
-        connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, name_of_view(build.name, gone))}"))
-    for table in build.tables:
-        view, source = qualified(usual, name_of_view(build.name, table)), qualified(build.place or usual, table)
-        connection.execute(text(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {source}"))  # noqa: S608 - names of ours, quoted
+    wanted = {name_of_view(build.name, table): table for table in build.tables}
+    before = instead_of.tables if instead_of is not None else ()
+    gone = {name_of_view(build.name, table) for table in before} - wanted.keys()
+    refuse_views_of_others(connection, build.name, gone | wanted.keys())
+    with dependants_named():
+        for view in sorted(gone):
+            connection.execute(text(f"DROP VIEW IF EXISTS {qualified(usual, view)}"))
+        for view, table in wanted.items():
+            _lead(connection, qualified(usual, view), qualified(build.place or usual, table))
+
+
+def _lead(connection: Connection, view: str, table: str) -> None:
+    """Let a view lead to a table. One with other columns is made anew, and given the rights of the one before."""
+    create = text(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}")  # noqa: S608 - names of ours, quoted
+    try:
+        with connection.begin_nested():
+            connection.execute(create)
+    except ProgrammingError as error:
+        if not isinstance(error.orig, InvalidTableDefinition):
+            raise
+        rights = rights_to(connection, view)
+        connection.execute(text(f"DROP VIEW {view}"))
+        connection.execute(create)
+        give_rights(connection, view, rights)
 
 
 def create_temporary_views(connection: Connection, projection: Projection) -> None:

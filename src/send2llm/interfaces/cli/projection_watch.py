@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from send2llm.interfaces.cli.errors import CommandFailed
-from send2llm.interfaces.cli.output import console, count
+from send2llm.interfaces.cli.output import console, count, note
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at a build that is waited for."""
@@ -19,7 +19,7 @@ def watched(client: Any, begun: dict[str, Any]) -> dict[str, Any]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[pace]}"))
-    looks_unworked = 0
+    looks_unworked, told = 0, None
     with Progress(*columns, console=console(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"{begun['name']} {label(begun)}", total=max(begun["head"], 1), pace="")
         while True:
@@ -29,6 +29,8 @@ def watched(client: Any, begun: dict[str, Any]) -> dict[str, Any]:
             looks_unworked = looks_unworked + 1 if build["state"] == "waiting" else 0
             if looks_unworked > PATIENCE / LOOK_EVERY:
                 raise CommandFailed(_nobody_works_on(build))
+            if build.get("waits_for") not in (None, told):
+                note(told := build["waits_for"])
             remaining = build["remaining_seconds"]
             pace = f"{count(round(build['rate']))} events/s" + (
                 "" if remaining is None else f", {remaining:.0f} s left"

@@ -14,7 +14,7 @@ from send2llm.interfaces.cli.service import DEFAULT_URL
 
 _DETAILS = (
     *("role", "state", "position", "head", "lag_events", "lag_seconds", "rate", "remaining_seconds", "skipped"),
-    *("failed_position", "error", "created_at", "updated_at"),
+    *("failed_position", "error", "waits_for", "created_at", "updated_at"),
 )
 
 app = typer.Typer(help="The read models: how far they are, rebuilt, verified, swapped.", invoke_without_command=True)
@@ -48,7 +48,7 @@ def show(*, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
             count(line["position"]),
             count(line["lag_events"]),
             "-" if line.get("lag_seconds") is None else f"{line['lag_seconds']:.1f} s",
-            str(line.get("error") or ""),
+            str(line.get("error") or line.get("waits_for") or ""),
         )
         for line in found["data"]
     ]
@@ -102,18 +102,21 @@ def rollback(name: Name, *, as_json: AsJson = False, url: Url = DEFAULT_URL) -> 
 @app.command()
 def drop(
     name: Name,
-    build: Annotated[str, typer.Argument(help="Such as 1.2.")],
+    build: Annotated[str | None, typer.Argument(help="Such as 1.2.")] = None,
     *,
+    everything: Annotated[bool, typer.Option("--all", help="The projection itself, if nobody runs it.")] = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Remove a build that is not live, with its tables."""
+    """Remove a build that is not live, with its tables; or a projection that nobody runs, with all its builds."""
+    if everything == (build is not None):
+        raise CommandFailed("Name a build, such as 1.2, or say --all.")
     with connect(url) as client:
-        client.delete(f"/api/projections/{name}/builds/{build}")
+        client.delete(f"/api/projections/{name}" + ("" if everything else f"/builds/{build}"))
     if as_json:
         write_json({"name": name, "build": build, "dropped": True})
     else:
-        note(f"The build {build} of {name} is gone.")
+        note(f"{name} is gone." if everything else f"The build {build} of {name} is gone.")
 
 
 @app.command()

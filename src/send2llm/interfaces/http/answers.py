@@ -444,6 +444,7 @@ class Projection(_Answer):
     role: BuildRole
     created_at: datetime | None
     skipped: int
+    waits_for: str | None
     remaining_seconds: float | None
 
 

@@ -90,6 +90,12 @@ async def drop(service: TheService, name: Name, build: Annotated[str, Path(max_l
         await service.projection_builds.drop(name, wanted)
 
 
+@router.delete("/{name}", status_code=204, summary="Remove a projection that nobody runs", responses=problems(404, 409))
+async def remove(service: TheService, name: Name) -> None:
+    """All its builds, with tables and views; a service that has it in its configuration builds it anew."""
+    await service.projection_builds.remove(name)
+
+
 @router.post(
     "/{name}/pause",
     summary="Let a build stand still",

@@ -1,0 +1,33 @@
+"""Makes the tables of a build as its projection declares them, in the build's place."""
+
+from sqlalchemy import Connection, MetaData
+
+from send2llm.application.projections import Projection
+from send2llm.infrastructure.projections.checkpoints import BuildKey, builds_of, checkpoints, is_build
+from send2llm.infrastructure.projections.views import create_views, has_views
+
+
+def create_tables(connection: Connection, projection: Projection, key: BuildKey) -> None:
+    """Make the tables that are missing, and the views if nothing has led to the live build yet.
+
+    A copy of the live build's tables would have its sequences, and none of its foreign keys.
+    """
+    if key.place is None:
+        projection.tables.create_all(connection)
+    else:
+        _create_in(connection, key.place, projection.tables)
+        names = [table.name for table in projection.tables.sorted_tables]
+        connection.execute(checkpoints.update().where(is_build(key)).values(tables=names))
+    for build in builds_of(connection, key.name):
+        if build.key == key and build.role == "live" and not has_views(connection, build):
+            create_views(connection, build)
+
+
+def _create_in(connection: Connection, place: str, tables: MetaData) -> None:
+    """The place has to be said: a table of the same name in the usual one would pass for the one that is missing."""
+    before = connection.get_execution_options().get("schema_translate_map")
+    connection.execution_options(schema_translate_map={None: place})
+    try:
+        tables.create_all(connection)
+    finally:
+        connection.execution_options(schema_translate_map=before)
