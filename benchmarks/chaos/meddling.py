@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.projections import builds
+from send2llm.infrastructure.projections import builds, swaps
 from send2llm.infrastructure.projections.checkpoints import Build, builds_of
 
 NAMES = ("history", "cost_ledger", "usage", "trail", "seen")
@@ -76,9 +76,9 @@ class Meddler:
                 case "verify":
                     builds.begin_build(connection, name, "verifying")
                 case "swap":
-                    builds.swap(connection, name)
+                    swaps.swap(connection, name)
                 case "rollback":
-                    builds.rollback(connection, name)
+                    swaps.rollback(connection, name)
                 case "pause":
                     builds.set_paused(connection, name, None, paused=self._chance.random() < 0.3)
                 case "tidy":
@@ -98,7 +98,7 @@ class Meddler:
         builds.drop(connection, build.name, BuildName(build.version, build.build))
 
     def _remember(self, build: Build) -> None:
-        if build.reason is not None:
+        if build.reason is not None and not _is_held_up(build):
             self.wrong.append(f"{build.name} {build.label} is {build.role}: {build.reason}")
 
     def _try(self, work: Callable[[Connection], bool]) -> bool:
@@ -108,3 +108,8 @@ class Meddler:
                 return work(connection)
         except (ProjectionConflict, ProjectionNotFound, SQLAlchemyError):
             return False
+
+
+def _is_held_up(build: Build) -> bool:
+    """Whether a verification ended because the live build was paused meanwhile: nothing is wrong then."""
+    return build.role == "verifying" and (build.reason or "").startswith(ProjectionConflict.__name__)

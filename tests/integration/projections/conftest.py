@@ -7,11 +7,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 from onlooker import QUICK, Onlooker, Project
+from psycopg_pool import AsyncConnectionPool
 
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.projections.timing import Timing
 from send2llm.projections import Projection
 from send2llm.testing.event_writer import EventWriter, said
@@ -48,3 +51,13 @@ def say(writer: EventWriter) -> Callable[..., None]:
             writer.store(rows[start : start + 10])
 
     return store
+
+
+@pytest.fixture
+def statuses(pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjections:
+    return PostgresProjections(pool, codec)
+
+
+@pytest.fixture
+def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> PostgresProjectionBuilds:
+    return PostgresProjectionBuilds(migrated, statuses)

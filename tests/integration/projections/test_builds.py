@@ -6,39 +6,19 @@ from collections.abc import Callable
 import pytest
 from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import create_engine
+from standing import by_label, name_of, roles, stand_as
 from tally_projection import MESSAGES, Tally, TallyTwo
 
-from send2llm.application.projections import BuildName, ProjectionStatus
+from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
-from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
-from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
 
 COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
-
-
-@pytest.fixture
-def statuses(pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjections:
-    return PostgresProjections(pool, codec)
-
-
-@pytest.fixture
-def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> PostgresProjectionBuilds:
-    return PostgresProjectionBuilds(migrated, statuses)
-
-
-async def by_label(statuses: PostgresProjections) -> dict[str, ProjectionStatus]:
-    return {f"{status.version}.{status.build}": status for status in await statuses.all()}
-
-
-async def roles(statuses: PostgresProjections) -> dict[str, str]:
-    return {label: status.role for label, status in (await by_label(statuses)).items()}
 
 
 async def test_a_projection_is_read_under_a_name_without_a_version(
@@ -72,7 +52,7 @@ async def test_a_rebuild_takes_the_place_of_the_live_build_while_events_come(
         try:
             begun = await builds.rebuild("tally")
             assert (begun.version, begun.build, begun.role) == (1, 2, "building")
-            await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+            await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "live"}))
         finally:
             stop.set()
             writer.join()
@@ -95,7 +75,7 @@ async def test_rollback_and_drop(
         say("a")
         eventually(onlooker.caught_up)
         await builds.rebuild("tally")
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "live"}))
 
         assert (await builds.rollback("tally")).build == 1
         assert await roles(statuses) == {"1.1": "live", "1.2": "retired"}
@@ -123,7 +103,7 @@ async def test_the_next_version_is_built_beside_and_swapped_in(
         say(*["a"] * 30)
         eventually(onlooker.caught_up)
     with project(Tally(), TallyTwo()):
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "2.1": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "2.1": "live"}))
         assert onlooker.value("SELECT max(length) FROM tally_seen") == 1
         assert onlooker.value(COUNT) == 30
 
@@ -146,9 +126,9 @@ async def test_a_rebuild_that_a_newer_version_has_overtaken_does_not_take_its_pl
     await builds.rebuild("tally")
     await builds.pause("tally", BuildName(1, 2))
     with project(Tally(), TallyTwo()):
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "building", "2.1": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "building", "2.1": "live"}))
         await builds.resume("tally", BuildName(1, 2))
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
         assert onlooker.value("SELECT max(length) FROM tally_seen") == 1
 
         await builds.rollback("tally")
@@ -166,18 +146,14 @@ async def test_rollback_goes_to_what_was_read_last_not_to_what_moved_last(
         say("a")
         eventually(onlooker.caught_up)
         await builds.rebuild("tally")
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "live"}))
     with project(Tally(), TallyTwo()):
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "retired", "2.1": "live"}))
     # The first build is the last one that somebody has worked on.
     onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() WHERE version = 1 AND build = 1")
 
-    assert str(_name(await builds.rollback("tally"))) == "1.2"
-    assert str(_name(await builds.rollback("tally"))) == "2.1"
-
-
-def _name(status: ProjectionStatus) -> BuildName:
-    return BuildName(status.version, status.build)
+    assert str(name_of(await builds.rollback("tally"))) == "1.2"
+    assert str(name_of(await builds.rollback("tally"))) == "2.1"
 
 
 async def test_an_old_version_that_was_dropped_does_not_come_back(
@@ -191,7 +167,7 @@ async def test_an_old_version_that_was_dropped_does_not_come_back(
         say("a")
         eventually(onlooker.caught_up)
     with project(Tally(), TallyTwo()):
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "2.1": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "2.1": "live"}))
         await builds.drop("tally", BuildName(1, 1))
         say("b")
         eventually(lambda: onlooker.value(COUNT) == 2)
@@ -200,86 +176,6 @@ async def test_an_old_version_that_was_dropped_does_not_come_back(
         say("c")
         eventually(lambda: onlooker.value(COUNT) == 3)
         assert await roles(statuses) == {"2.1": "live"}
-
-
-async def test_verify_finds_that_all_is_right_and_leaves_nothing_behind(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
-    with project(Tally()):
-        say(*["a"] * 40, "b")
-        eventually(onlooker.caught_up)
-        begun = await builds.verify("tally")
-        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
-
-        status = (await by_label(statuses))[f"{begun.version}.{begun.build}"]
-        assert (status.reason, status.state, status.lag_events) == (None, "done", 0)
-        assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
-
-
-async def test_whoever_stood_by_leaves_a_build_alone_that_was_compared(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
-    """Its tables are gone; whoever folded into it would find those of the live build."""
-    lease = lease_key("tally", 1, 2)
-    with project(Tally()), project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
-        onlooker.value("SELECT pg_advisory_lock(%s)", lease)
-        await builds.verify("tally")
-        eventually(lambda: len(onlooker.backends("send2llm projection tally")) == 4)
-        onlooker.value("SELECT pg_advisory_unlock(%s)", lease)
-        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
-        eventually(lambda: len(onlooker.backends("send2llm projection tally")) == 2)
-        compared = (await by_label(statuses))["1.2"]
-        say("b", "c")
-        eventually(lambda: onlooker.value(COUNT) == 3)
-        assert (await by_label(statuses))["1.2"].position == compared.position
-    assert compared.reason is None
-    onlooker.assert_tally_is_exact()
-
-
-async def test_verify_ends_with_a_reason_when_the_live_build_stands_still(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
-    with project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
-    await builds.verify("tally")
-    await builds.pause("tally")
-    say("b")
-    with project(Tally()):
-        await eventually_async(lambda: _has_failed(statuses, "1.2"))
-
-        assert (await by_label(statuses))["1.2"].reason == (
-            "ProjectionConflict: The live build 1.1 of tally is paused; resume it first."
-        )
-        await builds.resume("tally")
-        await builds.retry("tally")
-        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
-
-
-async def test_verify_is_not_begun_when_the_live_build_has_failed(
-    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
-) -> None:
-    with project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
-    onlooker.connection.execute("UPDATE projection_checkpoints SET reason = 'ValueError: no'")
-    with pytest.raises(ProjectionConflict, match=r"has failed; mend it, and retry or skip: ValueError: no"):
-        await builds.verify("tally")
-    assert (await builds.rebuild("tally")).role == "building"
 
 
 async def test_a_pause_outlasts_a_swap(
@@ -295,34 +191,12 @@ async def test_a_pause_outlasts_a_swap(
     await builds.rebuild("tally")
     await builds.pause("tally")
     with project(Tally()):
-        await eventually_async(lambda: _is(statuses, {"1.1": "retired", "1.2": "live"}))
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "live"}))
 
         assert (await by_label(statuses))["1.2"].state == "paused"
         await builds.resume("tally")
         say("b")
         eventually(lambda: onlooker.value(COUNT) == 2)
-
-
-async def _has_failed(statuses: PostgresProjections, label: str) -> bool:
-    return (await by_label(statuses))[label].state == "failed"
-
-
-async def test_verify_finds_rows_that_the_events_do_not_explain(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
-    with project(Tally()):
-        say(*["a"] * 40, "b")
-        eventually(onlooker.caught_up)
-        onlooker.connection.execute("UPDATE tally_v1_counts SET count = 41 WHERE text = 'a'")
-        await builds.verify("tally")
-        await eventually_async(lambda: _has_role(statuses, "1.2", "different"))
-
-        found = (await by_label(statuses))["1.2"].reason
-        assert found == "tally_v1_counts: 1 rows only in the live build, 1 only in the rebuilt one"
 
 
 async def test_pause_and_resume(
@@ -364,32 +238,6 @@ async def test_a_build_that_nobody_works_on_is_removed_after_a_day(
     assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
 
 
-async def test_builds_that_were_compared_are_removed_after_a_day(
-    migrated: ConnectionInfo,
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
-    with project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
-        await builds.verify("tally")
-        await eventually_async(lambda: _has_role(statuses, "1.2", "verified"))
-        onlooker.connection.execute("UPDATE tally_v1_counts SET count = 2")
-        await builds.verify("tally")
-        await eventually_async(lambda: _has_role(statuses, "1.3", "different"))
-    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '25 hours'")
-    engine = create_engine(migrated.sqlalchemy_url)
-    with engine.begin() as connection:
-        assert [build.label for build in remove_abandoned(connection)] == ["1.2", "1.3"]
-    engine.dispose()
-
-    assert await roles(statuses) == {"1.1": "live"}
-    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
-
-
 async def test_what_does_not_exist_or_does_not_fit_is_said(
     project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
 ) -> None:
@@ -413,14 +261,6 @@ async def test_what_does_not_exist_or_does_not_fit_is_said(
         for begin in (builds.rebuild, builds.verify):
             with pytest.raises(ProjectionConflict, match=r"live build 1\.1 of tally is paused; resume it first"):
                 await begin("tally")
-
-
-async def _is(statuses: PostgresProjections, wanted: dict[str, str]) -> bool:
-    return await roles(statuses) == wanted
-
-
-async def _has_role(statuses: PostgresProjections, label: str, role: str) -> bool:
-    return (await roles(statuses)).get(label) == role
 
 
 async def test_a_build_that_is_dropped_in_the_middle_of_a_page_just_ends(

@@ -4,16 +4,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from onlooker import Onlooker, Project
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Identity, Index, MetaData, Table, Text, insert
 from tally_projection import MESSAGES
 
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
-from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent, table_name
 from send2llm.testing.eventually import eventually
 
@@ -50,11 +46,6 @@ class Numbered:
             new = insert(self.words).values(word=recorded.event.message.text).returning(self.words.c.number)
             number = connection.execute(new).scalar_one()
             connection.execute(insert(self.letters).values(word=number))
-
-
-@pytest.fixture
-def builds(migrated: ConnectionInfo, pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjectionBuilds:
-    return PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
 
 
 async def test_a_rebuild_has_sequences_and_foreign_keys_of_its_own(

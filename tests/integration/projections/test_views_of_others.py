@@ -6,23 +6,15 @@ from uuid import uuid4
 import psycopg
 import pytest
 from onlooker import Onlooker, Project
-from psycopg_pool import AsyncConnectionPool
 from tally_projection import Tally, TallyTwo
 
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
-from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually
 
 LIVE = "SELECT version || '.' || build FROM projection_checkpoints WHERE role = 'live'"
 MAY_READ = "SELECT has_table_privilege(%s, 'tally_seen', 'SELECT')"
-
-
-@pytest.fixture
-def builds(migrated: ConnectionInfo, pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjectionBuilds:
-    return PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
 
 
 @pytest.fixture
