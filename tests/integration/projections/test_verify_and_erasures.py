@@ -13,6 +13,7 @@ from send2llm.infrastructure.projections.builds import begin_build
 from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint, builds_of
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.testing.event_writer import EventWriter, said
 from send2llm.testing.eventually import eventually
@@ -37,6 +38,7 @@ def test_a_text_that_the_live_build_still_has_is_waited_for(migrated: Connection
                 connection.execute(text(f"SET search_path TO {key.place}, public"))
                 checkpoint = Checkpoint(key)
                 position = checkpoint.begin(connection)
+                create_tables(connection, history, key)
             reached = Arrival(history, checkpoint, LogPages(writer.codec)).at_the_end(connection, position)
         engine.dispose()
         assert (reached, _of(onlooker, key)) == (live_at, ("verifying", live_at, None))
