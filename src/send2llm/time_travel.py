@@ -89,12 +89,14 @@ class TimeTravel:
     async def at(self, when: int | datetime) -> "Then":
         """After the event at a position of the log, or after all that had happened up to a time (with its time zone).
 
-        Raises ``InvalidRequest`` for what has not come yet.
+        Raises ``InvalidRequest`` for what has not come yet, and for what is neither of the two.
         """
         if isinstance(when, datetime):
             if when.tzinfo is None:
                 raise InvalidRequest("at: A time needs its time zone, such as tzinfo=UTC.", param="at")
             return Then(self._parts, await self._parts.moments.time(when))
+        if type(when) is not int:  # a bool is no position, and a text may be meant as either
+            raise InvalidRequest(f"at: {when!r:.100} is neither a position, such as 4711, nor a datetime.", param="at")
         if when < 0:
             raise InvalidRequest("at: Positions count from 1.", param="at")
         return Then(self._parts, await self._parts.moments.position(when))

@@ -51,6 +51,7 @@ class CostQueries(Protocol):
     async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
         """Sums by groups, times first, in order, then the dearest; a ``day`` or ``hour`` is one of the time zone.
 
-        Raises ``InvalidRequest`` for an unknown time zone, and rather than leave lines out; ``StoreUnavailable``.
+        Raises ``InvalidRequest`` for an unknown group or time zone, and rather than leave lines out;
+        ``StoreUnavailable``.
         """
         ...

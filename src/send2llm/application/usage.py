@@ -67,7 +67,7 @@ class UsageQueries(Protocol):
     ) -> Sequence[UsageLine]:
         """Sums by groups: times first, in order, then those with the most calls. Hours and days are the time zone's.
 
-        Raises ``InvalidRequest`` for an unknown time zone, for a range that does not begin and end at a quarter of an
+        Raises ``InvalidRequest`` for an unknown group or time zone, for a range that is not of whole quarters of an
         hour, and rather than leave lines out; ``StoreUnavailable``.
         """
         ...

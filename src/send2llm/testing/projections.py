@@ -23,8 +23,9 @@ Rows = Callable[[str], list[tuple[Any, ...]]]
 """Runs a query and gives its rows."""
 
 _QUICK = Timing(page_size=100, poll=0.05, linger=0.0)
-_BEHIND = (
-    "SELECT count(*) FROM projection_checkpoints WHERE position = (SELECT max(notification_id) FROM stored_events)"
+_STANDS = (
+    "SELECT position >= (SELECT max(notification_id) FROM stored_events), failed_position, reason"
+    " FROM projection_checkpoints"
 )
 
 
@@ -32,7 +33,8 @@ _BEHIND = (
 def folded(projection: Projection, *events: ConversationEvent) -> Iterator[Rows]:
     """The tables of a projection that has folded ``events``, each in a conversation of its own.
 
-    They are in a PostgreSQL of the test's own, which needs no set-up, and are gone afterwards.
+    They are in a PostgreSQL of the test's own, which needs no set-up, and are gone afterwards. Raises
+    ``AssertionError`` with what the fold raised.
     """
     with TestDatabaseServer() as server:
         database = server.create_database()
@@ -44,9 +46,17 @@ def folded(projection: Projection, *events: ConversationEvent) -> Iterator[Rows]
             Projector(database, [projection], EventCodec(EventRegistry.default()), _QUICK).running(),
             psycopg.connect(database.dsn, autocommit=True) as connection,
         ):
-            eventually(lambda: connection.execute(_BEHIND).fetchone() == (1,))
+            eventually(lambda: _is_folded(connection))
             yield lambda query: connection.execute(query.encode()).fetchall()
         server.drop(database)
+
+
+def _is_folded(connection: psycopg.Connection[Any]) -> bool:
+    for folded, position, reason in connection.execute(_STANDS):
+        if reason is not None:
+            raise AssertionError(f"The projection failed{f' at event {position}' if position else ''}: {reason}")
+        return bool(folded)
+    return False
 
 
 def answered(

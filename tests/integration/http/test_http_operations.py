@@ -101,13 +101,13 @@ async def test_the_description_of_the_api(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("/api/costs?foo=1", "it takes actor, begin, by"),
+        ("/api/costs?foo=1", "it takes actor, at, begin, by"),
         ("/api/costs?tenat=acme", "did you mean tenant?"),
         ("/api/budgets?retierd=true", "did you mean retired?"),
         ("/api/events?form=1", "There is no parameter 'form'"),
         ("/api/projections?x=", "it takes none"),
         ("/api/conversations?limits=1", "did you mean limit?"),
-        ("/api/audit/money?x=1", "it takes none"),
+        ("/api/audit/money?x=1", "it takes at"),
     ],
 )
 async def test_a_parameter_that_nobody_heeds_is_refused(gateway: Gateway, path: str, says: str) -> None:

@@ -62,4 +62,27 @@ async def test_what_is_wrong_is_said(gateway: Gateway) -> None:
     unknown = await gateway.api.post("/api/projections/history/pause?build=9.9")
     assert unknown.status_code in (404, 409)
     assert (await gateway.api.post("/api/projections/history/skip", json={"position": 0})).status_code == 400
+    nowhere = await gateway.api.post("/api/projections/history/skip")
+    assert (nowhere.status_code, nowhere.json()["param"]) == (400, "body")
     assert (await gateway.api.post("/api/projections/Nothing;/rebuild")).status_code in (400, 404)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"), [(b'{"foo": 1}', "foo"), (b'{"build": "1.2"}', "build"), (b"[1]", None), (b"{", None)]
+)
+@pytest.mark.parametrize("verb", ["rebuild", "verify", "swap", "rollback", "pause", "resume", "retry"])
+async def test_what_a_command_does_not_take_is_refused(
+    gateway: Gateway, verb: str, body: bytes, param: str | None
+) -> None:
+    before = await builds(gateway, "history")
+    refused = await gateway.api.post(f"/api/projections/history/{verb}", content=body)
+    assert (refused.status_code, refused.json().get("param")) == (400, param)
+    assert len(await builds(gateway, "history")) == len(before)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b" {} "])
+async def test_a_command_takes_an_empty_body(gateway: Gateway, body: bytes) -> None:
+    with gateway.projecting():
+        await gateway.ask()
+        await gateway.history_is_complete()
+    assert (await gateway.api.post("/api/projections/history/resume", content=body)).status_code == 200

@@ -199,7 +199,7 @@ async def test_a_moment_that_is_none(shared_gateway: Gateway, path: str, at: str
 
 async def test_before_everything_there_is_nothing_to_report(gateway: Gateway) -> None:
     conversation = await ask(gateway, "Hello?")
-    for path in (*REPORTS, "/api/audit/money"):
+    for path in (*REPORTS, "/api/budgets", "/api/audit/money"):
         for at in ("0", "2020-01-01T00:00:00Z"):
             response = await gateway.api.get(with_query(path, at=at))
             assert response.status_code == 400, path
@@ -212,6 +212,7 @@ async def test_before_everything_there_is_nothing_to_report(gateway: Gateway) ->
     code, _, errors = await command(gateway, "costs", "--at", "yesterday")
     assert code == 1
     assert "--at: 'yesterday' is no time" in errors
+    assert "position:4711" in " ".join(errors.split())
 
 
 class Starts:
@@ -260,5 +261,12 @@ async def test_in_python_the_database_is_enough(gateway: Gateway) -> None:
         for when in (-1, 10**9, datetime(2026, 11, 23), then.moment.time + timedelta(days=9)):  # noqa: DTZ001 - refused
             with pytest.raises(InvalidRequest):
                 await log.at(when)
+        for neither in ("2026", True, 4.0):
+            with pytest.raises(InvalidRequest, match="neither a position"):
+                await log.at(neither)  # type: ignore[arg-type] # what is refused
+        for group in ("nope", "conversation_id"):  # a column of the tables, but no group
+            for report in (then.costs, then.usage):
+                with pytest.raises(InvalidRequest, match=f"'{group}' is no group; known are provider"):
+                    await report(by=[group])
     with pytest.raises(RuntimeError, match="context manager"):
         await log.at(1)

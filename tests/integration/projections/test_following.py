@@ -3,20 +3,24 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 from uuid import uuid4
 
 import psycopg
 from onlooker import Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import Connection
 from tally_projection import Tally
 
 from send2llm.domain.conversation_events import ConversationClosed, ConversationStarted
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.page_size import FIRST
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.projections.timing import Timing
+from send2llm.projections import RecordedEvent
 from send2llm.testing.event_writer import EventWriter, said
 from send2llm.testing.eventually import eventually
 
@@ -34,6 +38,24 @@ def test_what_was_there_and_what_comes_is_counted_once(project: Project, say: Sa
         eventually(onlooker.caught_up)
     onlooker.assert_tally_is_exact()
     assert onlooker.rows("SELECT text, count FROM tally_v1_counts ORDER BY text") == [("after", 25), ("before", 35)]
+
+
+def test_a_build_begins_with_small_pages_so_that_a_slow_fold_can_be_seen_to_move(
+    project: Project, say: Say, onlooker: Onlooker
+) -> None:
+    class Watched(Tally):
+        sizes: ClassVar[list[int]] = []
+
+        def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+            self.sizes.append(len(events))
+            super().fold(events, connection)
+
+    say(*["before"] * 100)
+    with project(Watched(), timing=UNHURRIED):
+        eventually(onlooker.caught_up)
+    assert Watched.sizes[0] == FIRST
+    assert sum(Watched.sizes) == 100
+    onlooker.assert_tally_is_exact()
 
 
 def test_the_position_moves_over_events_that_are_not_folded(

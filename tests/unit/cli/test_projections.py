@@ -25,6 +25,23 @@ def test_a_name_that_no_table_could_bear_is_refused(name: str, tmp_path: Path) -
         write_projection(name, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("test_speed", "are passed over"),
+        ("class", "a word of Python"),
+        ("none", "a word of Python"),
+        ("usage", "of Send2LLM's own"),
+        ("sqlalchemy", "is a module already"),
+        ("statistics", "is a module already"),
+    ],
+)
+def test_a_name_that_no_service_or_test_could_use_is_refused(name: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match=told):
+        write_projection(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     write_projection("mine", tmp_path)
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from send2llm.infrastructure.postgres.advisory_locks import advisory_key
 from send2llm.infrastructure.projections.bulk import storable_json, storable_text
-from send2llm.infrastructure.projections.failures import REASON_LENGTH, is_passing, reason_of
+from send2llm.infrastructure.projections.failures import REASON_LENGTH, FoldRaised, is_passing, reason_of
 from send2llm.infrastructure.projections.pace import Pace
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.projections import Projection, table_name
@@ -64,6 +64,17 @@ def test_a_reason_is_one_short_line_without_the_statement() -> None:
     )
     assert reason_of(wrapped) == "UndefinedColumn: no column"
     assert len(reason_of(ValueError("x" * 10_000))) == REASON_LENGTH
+
+
+def test_what_has_nothing_to_say_is_named() -> None:
+    assert reason_of(ValueError()) == "ValueError"
+
+
+def test_what_a_fold_raised_is_the_reason() -> None:
+    raised = FoldRaised()
+    raised.__cause__ = SystemExit(3)
+    assert reason_of(raised) == "SystemExit: 3"
+    assert not is_passing(raised)
 
 
 def test_pace_counts_since_the_last_rest() -> None:

@@ -47,7 +47,11 @@ class BudgetAsOf:
         self._uses = uses
 
     async def all(self, moment: Moment, *, retired: bool = False) -> Sequence[BudgetReport]:
-        """Every budget that there was, with the period that ran then, in the order in which they were defined."""
+        """Every budget that there was, with the period that ran then, in the order in which they were defined.
+
+        Raises ``InvalidRequest`` for a moment before the first event.
+        """
+        moment.require_events()
         changes = await self._budgets.changes(0)
         defined = [
             change.budget_id

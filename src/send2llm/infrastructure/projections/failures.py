@@ -65,4 +65,5 @@ def reason_of(error: Exception) -> str:
     message = str(cause)
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
         message = cause.diag.message_primary
-    return storable_text(f"{type(cause).__name__}: {message}".splitlines()[0][:REASON_LENGTH])
+    told = f"{type(cause).__name__}: {message}" if message else type(cause).__name__
+    return storable_text(told.splitlines()[0][:REASON_LENGTH])

@@ -23,6 +23,7 @@ from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.lease import take_lease
 from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
 from send2llm.infrastructure.projections.pace import Pace
+from send2llm.infrastructure.projections.page_size import PageSize
 from send2llm.infrastructure.projections.setbacks import Setbacks
 from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.projections.timing import Timing
@@ -129,9 +130,9 @@ class ProjectionRunner:
 
     def _follow(self, connection: Connection, position: int, stop: threading.Event) -> bool:
         """Fold page after page. When a page fails, ever smaller ones find the event that is at fault."""
-        limit = self._timing.page_size
+        size = PageSize(self._timing.page_size)
         while not stop.is_set():
-            began = time.monotonic()
+            began, limit = time.monotonic(), size.limit
             self._alarm.clear()
             try:
                 page = self._advance(connection, position, limit)
@@ -146,9 +147,10 @@ class ProjectionRunner:
                     return True  # with its tables, in the middle of a page
                 if limit == 1:
                     self._stand_still(connection, error, position, stop)
-                limit = max(limit // 2, 1)
+                size.failed()
                 continue
             position = page.last
+            size.done(page.count, time.monotonic() - began)
             if page.count < limit:
                 arrived = self._arrive(connection, position, stop)
                 if arrived is None:
@@ -156,10 +158,8 @@ class ProjectionRunner:
                 position = arrived
                 self._setbacks.overcome(connection)
                 self._rest(began, stop)
-                limit = self._timing.page_size
             else:
                 self._setbacks.overcome(connection)
-                limit = min(2 * limit, self._timing.page_size)
         return True
 
     def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class Timing:
     """Sizes in events, times in seconds.
 
+    ``page_size``: how many are folded at once, at most.
     ``poll``: how long a lost wake-up, a dead holder of the lease or a retry may go unnoticed.
     ``linger``: the least time from one look at the log to the next when there is no backlog. An event after a quiet
     moment is folded at once; in a steady stream of calls, ten transactions a second instead of fifty leave the

@@ -9,14 +9,14 @@ import psycopg
 from sqlalchemy import ColumnCollection, ColumnElement, Select, and_, case, exists, func, not_, select, true, tuple_
 
 from send2llm.application.budgets.queries import PeriodUse
-from send2llm.application.costs import LARGEST_REPORT, CostFilter, CostLine, Group
+from send2llm.application.costs import GROUPS, LARGEST_REPORT, CostFilter, CostLine, Group
 from send2llm.domain.budget_period import time_zone as known_zone
 from send2llm.domain.errors import InvalidRequest
 from send2llm.domain.money import ZERO
 from send2llm.infrastructure.projections.bulk import storable_text
 from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models import cost_ledger_tables
-from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, value_of
+from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, refuse_unknown_groups, value_of
 from send2llm.infrastructure.read_models.statements import Tables
 
 attempts = as_read(cost_ledger_tables.attempts)
@@ -33,6 +33,7 @@ class PostgresCosts:
         self._tables = tables
 
     async def costs(self, by: Sequence[Group], matching: CostFilter, time_zone: str = "UTC") -> Sequence[CostLine]:
+        refuse_unknown_groups(by, GROUPS)
         zone = known_zone(time_zone)
         groups = [
             group_of(name, _A, _A.requested_at, time_zone).label(f"group_{place}") for place, name in enumerate(by)

@@ -1,12 +1,22 @@
 """By what reports are grouped: hours and days as they are in somebody's time zone, else columns."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnCollection, ColumnElement, Date, cast, func
 
+from send2llm.domain.errors import InvalidRequest
+
 TIMES = ("day", "hour")
 """They come first in a report, in their order."""
+
+
+def refuse_unknown_groups(by: Iterable[object], known: Sequence[str]) -> None:
+    """Raise ``InvalidRequest`` for a group that a report does not know."""
+    for name in by:
+        if name not in known:
+            raise InvalidRequest(f"by: {name!r:.100} is no group; known are {', '.join(known)}.", param="by")
 
 
 def group_of(

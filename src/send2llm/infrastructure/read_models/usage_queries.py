@@ -7,14 +7,14 @@ import psycopg
 from sqlalchemy import ColumnElement, FromClause, Select, Text, cast, func, select
 
 from send2llm.application.costs import LARGEST_REPORT, CostFilter
-from send2llm.application.usage import Durations, UsageGroup, UsageLine, is_a_quarter
+from send2llm.application.usage import USAGE_GROUPS, Durations, UsageGroup, UsageLine, is_a_quarter
 from send2llm.domain.budget_period import time_zone as known_zone
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.projections.bulk import storable_text
 from send2llm.infrastructure.projections.views import as_read
 from send2llm.infrastructure.read_models import usage_tables
 from send2llm.infrastructure.read_models.duration_buckets import quantile
-from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, value_of
+from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, refuse_unknown_groups, value_of
 from send2llm.infrastructure.read_models.statements import Tables
 from send2llm.infrastructure.read_models.usage_tables import AMOUNTS, COUNTS, LONGEST, TOKENS
 
@@ -36,6 +36,7 @@ class PostgresUsage:
         self._tables = tables
 
     async def usage(self, by: Groups, matching: CostFilter, time_zone: str = "UTC") -> Sequence[UsageLine]:
+        refuse_unknown_groups(by, USAGE_GROUPS)
         zone = known_zone(time_zone)
         _must_be_quarters(matching)
         try:

@@ -1,8 +1,11 @@
 """The files that ``send2llm projections new`` writes."""
 
+import keyword
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
+from send2llm.bootstrap import built_in_projections
 from send2llm.infrastructure.projections.soundness import is_name
 from send2llm.interfaces.cli.errors import CommandFailed
 
@@ -66,14 +69,28 @@ def test_answers_are_counted_and_paid_by_model() -> None:
 
 def write_projection(name: str, folder: Path) -> Sequence[Path]:
     """Write the projection and its test; raises ``CommandFailed`` for a bad name, or when they exist."""
-    if not is_name(name):
-        raise CommandFailed(f"{name!r} is no name for a projection: use lower case words joined by underscores.")
-    words = {"name": name, "cls": name.title().replace("_", ""), "title": name.replace("_", " ").capitalize()}
+    cls = name.title().replace("_", "")
+    words = {"name": name, "cls": cls, "title": name.replace("_", " ").capitalize()}
     files = {folder / f"{name}.py": _PROJECTION, folder / f"test_{name}.py": _TEST}
+    fault = "use lower case words joined by underscores." if not is_name(name) else _fault_of_module(name, cls)
+    if fault:
+        raise CommandFailed(f"{name!r} is no name for a projection: {fault}")
     for path in files:
         if path.exists():
             raise CommandFailed(f"{path} exists already: choose another name, or another --folder.")
+    if find_spec(name) is not None:
+        raise CommandFailed(f"{name!r} is a module already, which the file would hide from its test; add a word to it.")
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
         path.write_text(content.format(**words), "utf-8")
     return list(files)
+
+
+def _fault_of_module(name: str, cls: str) -> str:
+    if name.startswith("test_"):
+        return "files that begin with test_ are tests, and are passed over."
+    if keyword.iskeyword(name) or keyword.iskeyword(cls):
+        return "it is a word of Python itself; add another one to it."
+    if name in [projection.name for projection in built_in_projections()]:
+        return "it is that of a projection of Send2LLM's own."
+    return ""

@@ -32,12 +32,15 @@ OPTIONS = {"at": "--at", "begin": "--since", "end": "--until", "by": "--by", "ti
 """What the service calls the options, for its errors."""
 
 
+_OR = " Or name a position of the log, as position:4711."
+
+
 def as_of(text: str | None, zone: str = "UTC") -> str | None:
     """What was typed for ``--at``: a number, named or not, as it is, or a time, as ``moment`` reads it."""
     if text is None:
         return None
     named, _, number = text.rpartition(":")
-    return text if number.isdigit() and named in ("", "position", "version") else moment("--at", text, zone)
+    return text if number.isdigit() and named in ("", "position", "version") else moment("--at", text, zone, _OR)
 
 
 def tell_moment(report: Mapping[str, Any]) -> None:
@@ -46,8 +49,11 @@ def tell_moment(report: Mapping[str, Any]) -> None:
         note(f"As of {local_time(report['as_of'])}, position {count(report['position'])} of the log.")
 
 
-def moment(option: str, text: str | None, zone: str) -> str | None:
-    """A time that was typed, with its offset; a date is its midnight, and where no offset is named it is the zone's."""
+def moment(option: str, text: str | None, zone: str, or_else: str = "") -> str | None:
+    """A time that was typed, with its offset; a date is its midnight, and where no offset is named it is the zone's.
+
+    ``or_else`` tells what could have been typed besides.
+    """
     from datetime import datetime
 
     from send2llm.domain.budget_period import time_zone
@@ -59,5 +65,6 @@ def moment(option: str, text: str | None, zone: str) -> str | None:
     except ValueError:
         raise CommandFailed(
             f"{option}: {text[:100]!r} is no time; write 2026-11-23, 2026-11-23T12:00 or 2026-11-23T12:00+01:00."
+            f"{or_else}"
         ) from None
     return (typed if typed.tzinfo else typed.replace(tzinfo=time_zone(zone))).isoformat()

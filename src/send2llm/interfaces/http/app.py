@@ -131,6 +131,10 @@ def _invalid(error: RequestValidationError) -> InvalidRequest:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {problem.get('ctx', {}).get('error', message)}.")
+    if problem["type"] == "missing" and not where:
+        return InvalidRequest(
+            "There is no body. Send a JSON object, with the header content-type: application/json.", param="body"
+        )
     if problem["type"] == "model_attributes_type" and not where:
         return InvalidRequest(
             "The body is not a JSON object. Send one, with the header content-type: application/json."

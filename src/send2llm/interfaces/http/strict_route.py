@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from send2llm.domain.errors import InvalidRequest
-from send2llm.interfaces.http.asgi import parse_json
+from send2llm.interfaces.http.asgi import parse_json, parse_json_object
 from send2llm.interfaces.http.descriptions import problems
 
 
@@ -25,7 +25,7 @@ class StrictJsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose requests are ``StrictJsonRequest``, and whose queries have nothing but its parameters.
+    """A route whose requests are ``StrictJsonRequest``, and have nothing but its parameters and the fields of its body.
 
     Its description has the problems that every route may answer with.
     """
@@ -48,6 +48,8 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             _refuse_unknown(request.query_params, known)
+            if self.body_field is None:
+                _refuse_fields(await request.body())
             return await handle(StrictJsonRequest(request.scope, request.receive))
 
         return handle_strictly
@@ -59,3 +61,9 @@ def _refuse_unknown(given: Iterable[str], known: set[str]) -> None:
             near = get_close_matches(name[:100], known, 1)
             hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(sorted(known)) or 'none'}."
             raise InvalidRequest(f"There is no parameter {name[:100]!r} here; {hint}", param=name[:100])
+
+
+def _refuse_fields(body: bytes) -> None:
+    """Where there is nothing to say, nothing is no body, or an object without fields."""
+    for name in parse_json_object(body) if body.strip() else ():
+        raise InvalidRequest(f"There is no field {name[:100]!r} here; it takes none.", param=name[:100])
