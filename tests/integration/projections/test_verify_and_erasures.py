@@ -13,6 +13,7 @@ from send2llm.infrastructure.projections.builds import begin_build
 from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint, builds_of
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.testing.event_writer import EventWriter, said
 from send2llm.testing.eventually import eventually
@@ -35,6 +36,7 @@ def test_a_text_that_the_live_build_still_has_is_waited_for(migrated: Connection
             with connection.begin():
                 (key,) = (one.key for one in builds_of(connection, "history") if one.role == "verifying")
                 connection.execute(text(f"SET search_path TO {key.place}, public"))
+                create_tables(connection, history, key)
                 checkpoint = Checkpoint(key)
                 position = checkpoint.begin(connection)
             reached = Arrival(history, checkpoint, LogPages(writer.codec)).at_the_end(connection, position)
