@@ -36,6 +36,7 @@ def test_a_text_that_the_live_build_still_has_is_waited_for(migrated: Connection
             with connection.begin():
                 (key,) = (one.key for one in builds_of(connection, "history") if one.role == "verifying")
                 connection.execute(text(f"SET search_path TO {key.place}, public"))
+                create_tables(connection, history, key)
                 checkpoint = Checkpoint(key)
                 position = checkpoint.begin(connection)
                 create_tables(connection, history, key)
