@@ -39,7 +39,6 @@ def test_a_text_that_the_live_build_still_has_is_waited_for(migrated: Connection
                 create_tables(connection, history, key)
                 checkpoint = Checkpoint(key)
                 position = checkpoint.begin(connection)
-                create_tables(connection, history, key)
             reached = Arrival(history, checkpoint, LogPages(writer.codec)).at_the_end(connection, position)
         engine.dispose()
         assert (reached, _of(onlooker, key)) == (live_at, ("verifying", live_at, None))
