@@ -202,7 +202,7 @@ async def test_a_budget_as_it_was(gateway):
     for at in (str(defined["position"]), defined["occurred_at"]):
         shown = await run(gateway, "budget", "show", "fake", "--at", at)
         figures = dict(line.rsplit(None, 1) for line in shown.output.splitlines()[1:])
-        assert (figures["limit"], figures["left"], figures["held"]) == ("$1", "$1", "-")
+        assert (figures["limit"], figures["left"], figures["held"]) == ("$1", "$1", "$0")
     early = await run(gateway, "budget", "show", "fake", "--at", "2020-01-01")
     assert (early.exit_code, "no budget" in early.errors.lower()) == (1, True)
 

@@ -64,8 +64,9 @@ def moments(conversations: InMemoryConversations, clock: FakeClock) -> Moments:
 
 @pytest.mark.parametrize(("seconds", "version"), [(0, 1), (9.9, 1), (10, 3), (19.9, 3), (20, 4), (80, 4)])
 async def test_a_time(
-    as_of: ConversationAsOf, moments: Moments, conversation_id: UUID, seconds: float, version: int
+    as_of: ConversationAsOf, moments: Moments, clock: FakeClock, conversation_id: UUID, seconds: float, version: int
 ) -> None:
+    clock.advance(60)
     then = await as_of.moment(conversation_id, await moments.time(START + timedelta(seconds=seconds)))
     assert then.conversation.version == version
     assert (then.conversation.awaited is not None) == (version == 3)

@@ -15,6 +15,10 @@ from send2llm.infrastructure.projections import builds, failed_builds, removal, 
 T = TypeVar("T")
 
 _LOCKED = "55P03"  # lock_not_available
+_DEADLOCK = "40P01"  # deadlock_detected
+
+TRIES = 3
+"""How often a command is begun that meets a runner at the same tables in the other order."""
 
 
 class PostgresProjectionBuilds:
@@ -73,9 +77,15 @@ class PostgresProjectionBuilds:
             with self._engine.begin() as connection:
                 return change(connection)
 
-        try:
-            return await asyncio.to_thread(work)
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) == _LOCKED:
-                raise ProjectionConflict("Somebody reads these tables for long; try again later.") from None
-            raise StoreUnavailable("The database cannot be reached; nothing was changed.") from None
+        tries = TRIES
+        while True:
+            try:
+                return await asyncio.to_thread(work)
+            except OperationalError as error:
+                tries -= 1
+                state = getattr(error.orig, "sqlstate", None)
+                if state == _DEADLOCK and tries:
+                    continue  # with a runner, which goes on meanwhile
+                if state in (_LOCKED, _DEADLOCK):
+                    raise ProjectionConflict("Somebody reads these tables for long; try again later.") from None
+                raise StoreUnavailable("The database cannot be reached; nothing was changed.") from None
