@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import create_engine
 
 from projection import position, projecting
-from replay import run
+from replay import Commands
 from send2llm.application.projections import Projection
 from send2llm.domain.conversation import Conversation
 from send2llm.infrastructure.event_store.codec import EventCodec
@@ -125,7 +125,7 @@ def _verify_here(database: ConnectionInfo, there: Connection) -> None:
 
 def command(what: str, database: ConnectionInfo, folder: Path, events: int, *words: str) -> Measured:
     """A command in a process of its own."""
-    told: dict[str, Any] = dict(run(what, database, folder, events, *words))
+    told: dict[str, Any] = dict(Commands(database, folder, events).run(what, *words))
     return {f"{what}, events/s": told["calls/s"], f"{what}, memory, MiB": told["memory_MiB"]}
 
 
