@@ -217,7 +217,7 @@ class Outcomes:
         except (StoreUnavailable, asyncio.CancelledError):
             call.doubt_failure(event, following)
             raise
-        except BaseException:
+        except BaseException:  # not stored: whatever it was, nothing of the next attempt is held
             if held is not None and following is not None and not following.same_money:
                 held.end(0)
             raise

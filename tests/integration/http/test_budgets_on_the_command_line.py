@@ -1,40 +1,21 @@
 """Budgets, costs and the audit on the command line, before the real service."""
 
-import asyncio
-import json
-import os
-import sys
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
+from command_line import run
 
-from gateway import MODEL, Gateway, serving, settings_for
+from gateway import MODEL, serving, settings_for
 from send2llm.settings import PriceSettings
 from send2llm.testing.budget_stories import hold, overrun
 from send2llm.testing.money_log import RIGHT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-COMMAND = Path(sys.executable).with_name("send2llm")
 LIMITED = {"max_tokens": 20}
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command said."""
-
-    exit_code: int
-    output: str
-    errors: str
-
-    @property
-    def json(self):
-        return json.loads(self.output)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -42,16 +23,6 @@ async def gateway(migrated, provider_url):
     prices = {f"fake/{MODEL}": PriceSettings(input=Decimal(1), output=Decimal(2))}
     async with serving(settings_for(migrated, provider_url, prices=prices)) as gateway:
         yield gateway
-
-
-async def run(gateway: Gateway, *arguments: str) -> Said:
-    """Run a command to its end, while the service goes on."""
-    environment = {**os.environ, "SEND2LLM_URL": gateway.address, "TZ": "UTC"}
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
-    )
-    output, errors = await process.communicate()
-    return Said(process.returncode or 0, output.decode(), errors.decode())
 
 
 async def test_a_budget_from_its_first_day_to_its_last(gateway):

@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from command_line import Said, run_command
 
 from gateway import MODEL, Gateway, serving, settings_for, soon
 from send2llm.bootstrap import build_service
@@ -21,34 +20,9 @@ from send2llm.testing.openai_server import FakeOpenAIServer, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-COMMAND = Path(sys.executable).with_name("send2llm")
 
-
-@dataclass(frozen=True)
-class Said:
-    """What a command said."""
-
-    exit_code: int
-    output: str
-    errors: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.output)
-
-
-async def run(*arguments: str, said: str = "", folder: Path | None = None, **environment: str) -> Said:
-    """Run a command to its end, in a folder without a configuration if there is one."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, *arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, env={**os.environ, **environment}
-    )
-    output, errors = await process.communicate(said.encode())
-    return Said(process.returncode or 0, output.decode(), errors.decode())
-
-
-async def erase(gateway: Gateway, *arguments: str, said: str = "") -> Said:
-    return await run("erase", *arguments, said=said, SEND2LLM_URL=gateway.address)
+async def erase(gateway: Gateway, *arguments: str, stdin: str = "") -> Said:
+    return await run_command("erase", *arguments, stdin=stdin, SEND2LLM_URL=gateway.address)
 
 
 async def told(gateway: Gateway, text: str = "a secret") -> str:
@@ -66,13 +40,13 @@ class TestErase:
     async def test_asks_first(self, gateway: Gateway) -> None:
         conversation = await told(gateway)
 
-        unsure = await erase(gateway, conversation, said="n\n")
+        unsure = await erase(gateway, conversation, stdin="n\n")
         silent = await erase(gateway, conversation)
         assert (unsure.exit_code, silent.exit_code, unsure.output.strip()) == (1, 1, "")
         assert f"Erase what was said in the conversation {conversation}? This cannot be undone. [y/N]" in unsure.errors
         assert await state(gateway, conversation) == "open"
 
-        sure = await erase(gateway, conversation, "--reason", "request 4711", said="y\n")
+        sure = await erase(gateway, conversation, "--reason", "request 4711", stdin="y\n")
         assert (sure.exit_code, sure.output.strip()) == (0, "")
         assert sure.errors.endswith(f"What was said in the conversation {conversation} is erased.\n")
         assert (await gateway.event("conversation.erased")).data == {"reason": "request 4711"}
@@ -80,7 +54,7 @@ class TestErase:
     async def test_several_at_once(self, gateway: Gateway) -> None:
         conversations = [await told(gateway), await told(gateway)]
 
-        asked = await erase(gateway, *conversations, said="y\n")
+        asked = await erase(gateway, *conversations, stdin="y\n")
 
         assert "Erase what was said in 2 conversations?" in asked.errors
         assert asked.errors.endswith("What was said in 2 conversations is erased.\n")
@@ -100,8 +74,8 @@ class TestErase:
         assert done.json["refused"] == []
 
     async def test_no_ids_are_no_mistake(self, gateway: Gateway) -> None:
-        nothing = await erase(gateway, "-", "--yes", said="\n")
-        as_json = await erase(gateway, "-", "--yes", "--json", said="")
+        nothing = await erase(gateway, "-", "--yes", stdin="\n")
+        as_json = await erase(gateway, "-", "--yes", "--json", stdin="")
 
         assert (nothing.exit_code, nothing.output) == (0, "")
         assert as_json.json == {"data": [], "refused": []}
@@ -152,13 +126,13 @@ class TestErase:
         conversation = await told(gateway)
         await erase(gateway, conversation, "--yes")
 
-        shown = await run("history", conversation, SEND2LLM_URL=gateway.address)
+        shown = await run_command("history", conversation, SEND2LLM_URL=gateway.address)
 
         assert shown.output == "user\n[erased]\n\nassistant\n[erased]\n\n"
         assert "· erased ·" in shown.errors
 
     async def test_without_a_service_the_remedy_is_told(self, nowhere: str) -> None:
-        refused = await run("erase", str(uuid4()), "--yes", SEND2LLM_URL=nowhere)
+        refused = await run_command("erase", str(uuid4()), "--yes", SEND2LLM_URL=nowhere)
 
         assert (refused.exit_code, "send2llm serve" in refused.errors) == (1, True)
 
@@ -181,7 +155,7 @@ class Vault:
         if self.file.exists():
             environment["SEND2LLM_ENCRYPTION__KEY_FILE"] = str(self.file)
         environment["SEND2LLM_DATABASE_URL"] = self.database.dsn
-        return await run(*arguments, folder=self.file.parent, **environment)
+        return await run_command(*arguments, folder=self.file.parent, **environment)
 
     async def status(self) -> list[tuple[str, int]]:
         """The roles of the master keys, and how many conversations' keys they wrap."""

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import psutil
 import psycopg
 import pytest
 import pytest_asyncio
+from command_line import run
 from sqlalchemy import create_engine
 
 from gateway import Gateway, serving, settings_for, soon
@@ -24,7 +23,6 @@ from send2llm.infrastructure.postgres import ConnectionInfo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-COMMAND = Path(sys.executable).with_name("send2llm")
 KEY = SealingKey.generate()
 LOG, SEALS = "/api/audit/log", "/api/audit/seals"
 AS_STREAM = {"accept": "text/event-stream"}
@@ -44,14 +42,10 @@ async def gateway(migrated: ConnectionInfo, provider_url: str) -> AsyncIterator[
         yield gateway
 
 
-async def run(gateway: Gateway, *arguments: str, code: int = 0) -> tuple[str, str]:
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, "audit", *arguments, env={**os.environ, "SEND2LLM_URL": gateway.address},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, errors = await process.communicate()
-    assert process.returncode == code, errors
-    return output.decode(), errors.decode()
+async def audit(gateway: Gateway, *arguments: str, code: int = 0) -> tuple[str, str]:
+    said = await run(gateway, "audit", *arguments)
+    assert said.exit_code == code, said.errors
+    return said.output, said.errors
 
 
 async def verify(gateway: Gateway, **body: Any) -> httpx2.Response:
@@ -86,15 +80,15 @@ async def test_seals_come_in_pages_and_without_links(gateway: Gateway) -> None:
 
 
 async def test_the_last_seals_are_kept_and_compared(gateway: Gateway, tmp_path: Path) -> None:
-    output, _ = await run(gateway, "seals", "--last", "2", "--json")
+    output, _ = await audit(gateway, "seals", "--last", "2", "--json")
     assert [seal["number"] for seal in json.loads(output)["data"]] == [4, 5]
     kept = tmp_path / "kept.json"
     kept.write_text(output)
 
-    _, errors = await run(gateway, "verify", "--key", KEY.public.hex(), "--kept", str(kept))
+    _, errors = await audit(gateway, "verify", "--key", KEY.public.hex(), "--kept", str(kept))
 
     assert "The log is intact: 5 events under 5 seals; 1 are not sealed yet." in errors
-    assert len((await run(gateway, "seals"))[0].splitlines()) == 6
+    assert len((await audit(gateway, "seals"))[0].splitlines()) == 6
 
 
 async def test_a_log_without_its_seals_is_not_intact(gateway: Gateway, migrated: ConnectionInfo) -> None:
@@ -105,7 +99,7 @@ async def test_a_log_without_its_seals_is_not_intact(gateway: Gateway, migrated:
     found = (await verify(gateway)).json()
 
     assert (found["intact"], found["unsealed"]) == (False, 6)
-    assert "Nothing is sealed" in (await run(gateway, "verify", "--key", KEY.public.hex(), code=1))[1]
+    assert "Nothing is sealed" in (await audit(gateway, "verify", "--key", KEY.public.hex(), code=1))[1]
 
 
 @pytest.mark.parametrize("change", [{"number": -1}, {"number": 0}, {"signature": "x"}], ids=str)

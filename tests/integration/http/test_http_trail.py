@@ -1,17 +1,14 @@
 """The trail of one thing: all of it, in its order, without what was said."""
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 import pytest_asyncio
+from command_line import run
 
 from gateway import MODEL, Gateway, Json, serving, settings_for
 from send2llm.infrastructure.postgres import ConnectionInfo
@@ -20,7 +17,6 @@ from send2llm.testing.openai_server import FakeOpenAIServer, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-COMMAND = Path(sys.executable).with_name("send2llm")
 SECRET = "xylophone quartz"
 
 
@@ -132,31 +128,21 @@ async def test_on_the_command_line(gateway: Gateway) -> None:
     asked = await gateway.ask(messages=[{"role": "user", "content": SECRET}])
     await gateway.history_is_complete()
     conversation = asked.headers["x-send2llm-conversation-id"]
-    told = await run(gateway, "--conversation", conversation)
+    told = await run(gateway, "audit", "trail", "--conversation", conversation)
     assert told[0] == 0
     assert "conversation.message_added" in told[1]
     assert "not shown: message" in told[1]
     assert SECRET not in told[1]
     assert "4 events in 1 streams, of 1 requests" in told[2]
-    assert SECRET in (await run(gateway, "--conversation", conversation, "--texts"))[1]
-    document = json.loads((await run(gateway, "--conversation", conversation, "--json"))[1])
+    assert SECRET in (await run(gateway, "audit", "trail", "--conversation", conversation, "--texts"))[1]
+    document = json.loads((await run(gateway, "audit", "trail", "--conversation", conversation, "--json"))[1])
     assert document["subject"] == {"conversation": conversation}
     assert len(document["data"]) == 4
-    shortened = await run(gateway, "--actor", "anonymous", "--limit", "2")
+    shortened = await run(gateway, "audit", "trail", "--actor", "anonymous", "--limit", "2")
     assert "2 events" in shortened[2]
     assert "known up to 0" not in shortened[2]
     assert "is behind" not in shortened[2]
-    limited = json.loads((await run(gateway, "--actor", "anonymous", "--limit", "2", "--json"))[1])
+    limited = json.loads((await run(gateway, "audit", "trail", "--actor", "anonymous", "--limit", "2", "--json"))[1])
     assert limited["known_to"] == document["known_to"] >= limited["data"][-1]["position"]
-    assert "Nothing is known" in (await run(gateway, "--actor", "nobody"))[2]
-    assert "Name one thing" in (await run(gateway))[2]
-
-
-async def run(gateway: Gateway, *arguments: str) -> tuple[int, str, str]:
-    environment = {**os.environ, "SEND2LLM_URL": gateway.address, "TZ": "UTC"}
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, "audit", "trail", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment,
-    )  # fmt: skip
-    output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
+    assert "Nothing is known" in (await run(gateway, "audit", "trail", "--actor", "nobody"))[2]
+    assert "Name one thing" in (await run(gateway, "audit", "trail"))[2]

@@ -1,17 +1,12 @@
 """The providers as the API and the command line show them, and checks that cost, before the real service."""
 
-import asyncio
-import json
-import os
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from command_line import run
 
 from gateway import MODEL, PROVIDER_KEY, Gateway, serving, settings_for, soon
 from send2llm.infrastructure.postgres import ConnectionInfo
@@ -19,19 +14,6 @@ from send2llm.settings import PriceSettings, ProviderSettings
 from send2llm.testing.openai_server import ErrorReply, FakeOpenAIServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-COMMAND = Path(sys.executable).with_name("send2llm")
-
-
-@dataclass(frozen=True)
-class Said:
-    exit_code: int
-    output: str
-    errors: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.output)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -46,16 +28,6 @@ async def gateway(migrated: ConnectionInfo, provider_url: str, nowhere: str) -> 
     }
     async with serving(settings_for(migrated, provider_url, prices=prices, providers=providers)) as gateway:
         yield gateway
-
-
-async def run(gateway: Gateway, *arguments: str) -> Said:
-    """Run a command to its end, while the service goes on."""
-    environment = {**os.environ, "SEND2LLM_URL": gateway.address, "COLUMNS": "250"}
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
-    )
-    output, errors = await process.communicate()
-    return Said(process.returncode or 0, output.decode(), errors.decode())
 
 
 async def shown(gateway: Gateway) -> dict[str, Any]:
@@ -107,7 +79,7 @@ async def test_health_is_what_the_last_attempts_tell(gateway: Gateway, provider:
         await gateway.ask()
         await gateway.history_is_complete()
         degraded = (await shown(gateway))["fake"]["health"]
-        listed = await run(gateway, "providers")
+        listed = await run(gateway, "providers", COLUMNS="250")
 
     assert (well["state"], well["attempts"], well["failed"]) == ("ok", 1, 0)  # the request was wrong, not the provider
     assert (failing["state"], failing["failed"], failing["last_error"]) == ("failing", 2, "provider_rate_limited")
@@ -150,7 +122,7 @@ async def test_a_budget_holds_for_checks_too(gateway: Gateway, provider: FakeOpe
 async def test_who_fails_is_told_with_what_to_do(gateway: Gateway, provider: FakeOpenAIServer) -> None:
     provider.script(ErrorReply(401, message="no such key"))
 
-    checked = await run(gateway, "providers", "check", "fake", "down", "own/other")
+    checked = await run(gateway, "providers", "check", "fake", "down", "own/other", COLUMNS="250")
 
     assert checked.exit_code == 1
     lines = checked.output.splitlines()[1:]

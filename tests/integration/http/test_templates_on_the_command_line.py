@@ -1,34 +1,19 @@
 """Prompt templates on the command line, before the real service."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import run
 
 from gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-COMMAND = Path(sys.executable).with_name("send2llm")
-
-
-async def run(gateway: Gateway, *arguments: str, said: str = "") -> tuple[int, str, str]:
-    """Run a command to its end: how it ended, its output, what it said beside it."""
-    environment = {**os.environ, "SEND2LLM_URL": gateway.address}
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, "templates", *arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
-    )
-    output, errors = await process.communicate(said.encode())
-    return process.returncode or 0, output.decode(), errors.decode()
-
 
 async def listed(gateway: Gateway, name: str, *arguments: str) -> list[str] | None:
     """The words of a template's line in the list; other tests may have templates beside it."""
-    _, output, _ = await run(gateway, "list", *arguments)
+    _, output, _ = await run(gateway, "templates", "list", *arguments)
     lines = [line.split() for line in output.splitlines()]
     return next((line for line in lines if line[0] == name), None)
 
@@ -36,28 +21,28 @@ async def listed(gateway: Gateway, name: str, *arguments: str) -> list[str] | No
 async def test_a_template_from_its_first_day_to_its_last(gateway: Gateway, tmp_path: Path) -> None:
     text = tmp_path / "greeting.txt"
     text.write_text("Greet {{name}} in {{count}} words.\n")
-    code, _, errors = await run(gateway, "set", "greeting", str(text), "--variable", "count=number")
+    code, _, errors = await run(gateway, "templates", "set", "greeting", str(text), "--variable", "count=number")
     assert (code, errors) == (0, "greeting is at version 1; variables: name, count.\n")
 
     whole = tmp_path / "greeting.json"
     whole.write_text(
         json.dumps({"messages": [{"role": "system", "content": "Hi."}, {"role": "user", "content": "{{x}}"}]})
     )
-    code, output, _ = await run(gateway, "set", "greeting", str(whole), "--json")
+    code, output, _ = await run(gateway, "templates", "set", "greeting", str(whole), "--json")
     assert json.loads(output)["version"] == 2
 
-    code, output, errors = await run(gateway, "show", "greeting", "--version", "1")
+    code, output, errors = await run(gateway, "templates", "show", "greeting", "--version", "1")
     assert output == "system\nGreet {{name}} in {{count}} words.\n\n"
     assert errors == "greeting version 1 of 2 · variables: name (text), count (number)\n"
 
     assert await listed(gateway, "greeting") == ["greeting", "2", "in", "use"]
-    assert (await run(gateway, "retire", "greeting", "--reason", "old"))[0] == 0
+    assert (await run(gateway, "templates", "retire", "greeting", "--reason", "old"))[0] == 0
     assert await listed(gateway, "greeting") is None
     assert "retired" in (await listed(gateway, "greeting", "--retired") or [])
 
 
 async def test_standard_input_will_do(gateway: Gateway) -> None:
-    code, _, errors = await run(gateway, "set", "piped", "-", "--role", "user", said="Hello")
+    code, _, errors = await run(gateway, "templates", "set", "piped", "-", "--role", "user", stdin="Hello")
     assert (code, errors) == (0, "piped is at version 1; variables: none.\n")
 
 
@@ -72,7 +57,7 @@ async def test_standard_input_will_do(gateway: Gateway) -> None:
     ],
 )
 async def test_what_is_wrong_is_said_in_a_line(gateway: Gateway, arguments: tuple[str, ...], words: str) -> None:
-    code, _, errors = await run(gateway, *arguments, said="Hello")
+    code, _, errors = await run(gateway, "templates", *arguments, stdin="Hello")
     assert code == 1
     assert words in errors
     assert errors.count("\n") == 1

@@ -10,6 +10,8 @@ from send2llm.domain.conversation_events import MessageAdded
 from send2llm.projections import RecordedEvent, copy_rows, table_name
 
 MESSAGES = "conversation.message_added"
+COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
+"""How many messages were counted by the build that is read."""
 
 
 class Tally:

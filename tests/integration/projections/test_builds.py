@@ -8,7 +8,7 @@ from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
 from sqlalchemy import create_engine
 from standing import by_label, name_of, roles, stand_as
-from tally_projection import MESSAGES, Tally, TallyTwo
+from tally_projection import COUNT, MESSAGES, Tally, TallyTwo
 
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
@@ -17,8 +17,6 @@ from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
-
-COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
 
 
 async def test_a_projection_is_read_under_a_name_without_a_version(

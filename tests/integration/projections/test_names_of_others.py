@@ -4,15 +4,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from onlooker import Onlooker, Project
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Column, Connection, MetaData, Table, Text
 
 from send2llm.domain.errors import ProjectionViewTaken
-from send2llm.infrastructure.event_store.codec import EventCodec
-from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.shared_names import TABLES_OF_THE_SERVICE
-from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent, copy_rows, table_name
 from send2llm.testing.eventually import eventually
 
@@ -37,11 +33,6 @@ class Words:
 ONE, OTHER = Words("heard_at", "night_words"), Words("heard_at_night", "words")
 VIEW = "heard_at_night_words"
 """As which both would be read."""
-
-
-@pytest.fixture
-def builds(migrated: ConnectionInfo, pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjectionBuilds:
-    return PostgresProjectionBuilds(migrated, PostgresProjections(pool, codec))
 
 
 def read_as(onlooker: Onlooker) -> object:

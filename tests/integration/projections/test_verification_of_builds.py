@@ -6,7 +6,7 @@ import pytest
 from onlooker import Onlooker, Project
 from sqlalchemy import create_engine
 from standing import by_label, has_failed, has_role, roles
-from tally_projection import Tally
+from tally_projection import COUNT, Tally
 
 from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.postgres import ConnectionInfo
@@ -15,8 +15,6 @@ from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
-
-COUNT = "SELECT coalesce(sum(count), 0) FROM tally_counts"
 
 
 async def test_verify_finds_that_all_is_right_and_leaves_nothing_behind(

@@ -39,7 +39,7 @@ class StoredCalls(CallsByDay):
         self._written = self.count = 0
         try:
             self._reader = self._kept(_read_all(log, told) if requests else _read_calls(log, told), batch)
-        except BaseException:
+        except BaseException:  # nobody gets this object, so nobody else can close its file
             self._file.close()
             raise
 

@@ -90,8 +90,7 @@ class BatchWriter:
         while batch := self._queue.take(max_events=limits.max_batch_events, max_bytes=limits.max_batch_bytes):
             try:
                 self._store(batch)
-            except Exception as error:
-                # Whatever went wrong, the callers must hear of it, and the thread must live for the next.
+            except Exception as error:  # whatever it was, the callers must hear of it, and the thread live for the next
                 logger.exception("event_store.writer_failed", appends=len(batch))
                 self._disconnect()
                 _answer([(submission, error) for submission in batch])

@@ -66,7 +66,7 @@ class NatsJetStream:
             raise RelayFailed(f"NATS cannot be reached ({_what(error)}); check relay.url, and that it runs.") from error
         try:
             await self._ensure_stream()
-        except BaseException:
+        except BaseException:  # nobody gets this object, so nobody else can close its connection
             await self._client.close()
             raise
         return self
