@@ -64,11 +64,11 @@ class TestErase:
         conversations = [await told(gateway), await told(gateway)]
         ids = f"{conversations[0]}\n  conversation-{conversations[1]}\n\n"  # the second as exports have it
 
-        unasked = await erase(gateway, "-", said=ids)
+        unasked = await erase(gateway, "-", stdin=ids)
         assert (unasked.exit_code, "add --yes" in unasked.errors) == (2, True)
         assert [await state(gateway, one) for one in conversations] == ["open", "open"]
 
-        done = await erase(gateway, "-", "--yes", "--json", said=ids)
+        done = await erase(gateway, "-", "--yes", "--json", stdin=ids)
         assert done.exit_code == 0, done.errors
         assert [(one["id"], one["state"]) for one in done.json["data"]] == [(one, "erased") for one in conversations]
         assert done.json["refused"] == []
