@@ -1,6 +1,7 @@
 """docs/guides: every command runs against a service of the page's own, and says what the page shows."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from guide_service import GuideService, guide_service
 from pages import ROOT, Block, blocks_of, name_of
 from transcripts import steps
+
+from send2llm.testing.eventually import eventually
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 
@@ -27,12 +30,19 @@ def test_a_guide_tells_what_happens(page: Path, service: GuideService) -> None:
         _do(service, block, following)
 
 
+def _answers(service: GuideService, question: str, expected: str) -> None:
+    """A projection follows the calls within moments, not at once."""
+    with suppress(AssertionError):
+        eventually(lambda: service.query(question) == expected, 20)
+    assert service.query(question) == expected
+
+
 def _do(service: GuideService, block: Block, following: Block) -> None:
     if block.language in ("toml", "python"):
         service.write(block.note, block.text)
     elif block.language == "sql":
         assert following.language == "text"
-        assert service.query(block.text) == following.text
+        _answers(service, block.text, following.text)
     elif block.language == "console":
         for step in steps(block.text):
             if step.command == "send2llm serve":

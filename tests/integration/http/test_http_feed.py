@@ -147,10 +147,9 @@ async def test_many_callers_and_followers_that_are_cut_off(gateway: Gateway) -> 
 
     async def cut_off() -> None:
         while True:
-            task = asyncio.create_task(restless.follow())
-            seen = len(restless.events)
-            await restless.has(seen + 3)
-            await end_tasks(task)
+            async with following(restless):
+                seen = len(restless.events)
+                await restless.has(seen + 3)
 
     async with following(steady):
         cutting = asyncio.create_task(cut_off())
