@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 
 from send2llm.application.context import Metadata, RecordedEvent
-from send2llm.infrastructure.event_store.text_keys import LOST
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
 
 METADATA = Metadata(UUID(int=1), datetime(2026, 11, 23, tzinfo=UTC), UUID(int=2), None, "ann", "acme")
@@ -45,15 +44,6 @@ def test_who_comes_without_the_key_does_not_get_the_texts():
     assert shared.decode(1, "s", 1, "t", b"one", b"key").event == (b"one", b"key")
     assert shared.decode(1, "s", 1, "t", b"one").event == (b"one", None)
     assert shared.decode(1, "s", 1, "t", b"one", b"key").event == (b"one", b"key")
-
-
-def test_what_is_stored_in_plain_is_the_same_for_all():
-    decoder = CountingDecoder()
-    shared = SharedDecoder(decoder)
-    assert shared.decode(1, "s", 1, "t", b"plain", LOST) is shared.decode(1, "s", 1, "t", b"plain")
-    encrypted = b'{"meta":{},"data":{},"texts":"AAAA"}'
-    assert shared.decode(2, "s", 2, "t", encrypted, LOST).event == (encrypted, LOST)
-    assert decoder.decoded == [1, 2]
 
 
 def test_what_is_large_is_not_kept():

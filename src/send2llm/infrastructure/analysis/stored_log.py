@@ -12,7 +12,7 @@ from send2llm.domain.errors import StoreUnavailable
 from send2llm.domain.log_seals import RawEvent, Seal
 from send2llm.infrastructure.analysis.stored_states import State, parsed, reveal
 from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, RECEIVED
-from send2llm.infrastructure.event_store.stored_keys import stored_key
+from send2llm.infrastructure.event_store.stored_keys import STORED_KEYS
 from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
 from send2llm.infrastructure.log_seals.raw_events import PAGE, raw_events_after
 from send2llm.infrastructure.log_seals.tables import seals_after
@@ -21,11 +21,6 @@ from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 _STREAM = text(
     "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events"
     " WHERE originator_id = :stream AND originator_version <= :version ORDER BY originator_version"
-)
-_KEYS = text(
-    "SELECT stream, STORED_KEY FROM unnest(CAST(:streams AS text[])) AS stream".replace(
-        "STORED_KEY", stored_key("stream")
-    )
 )
 _HEAD = text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
 
@@ -82,7 +77,7 @@ class StoredLog:
         """The stored keys of streams, for ``reveal``; none of those that were erased."""
         if self._keys is None:
             return {}
-        found = self._connection.execute(_KEYS, {"streams": list(streams)})
+        found = self._connection.exec_driver_sql(STORED_KEYS, {"streams": list(streams)})
         return {stream: bytes(wrapped) for stream, wrapped in found if wrapped is not None}
 
     def reveal(self, event: RawEvent, state: State, wrapped: bytes | None) -> None:

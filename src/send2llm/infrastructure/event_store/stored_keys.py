@@ -1,4 +1,4 @@
-"""How readers get the stored keys of conversations together with the events, in the same statement."""
+"""How readers get the stored keys of conversations: in the statement that reads events, or for a page of them."""
 
 from typing import LiteralString
 
@@ -18,3 +18,9 @@ def stored_key(stream: LiteralString) -> LiteralString:
     and only streams without a key are asked. A stream whose texts are in plain has none, and nobody asks for it.
     """
     return _STORED_KEY.replace("STREAM", stream)
+
+
+STORED_KEYS = "SELECT stream, STORED_KEY FROM unnest(%(streams)s::text[]) AS stream".replace(
+    "STORED_KEY", stored_key("stream")
+)
+"""The keys of many streams at once: far fewer than events, where a page of them is read."""

@@ -9,26 +9,28 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from send2llm.application.context import RecordedEvent
-from send2llm.infrastructure.event_store.stored_keys import stored_key
+from send2llm.infrastructure.event_store.codec import MARK_OF_TEXTS
+from send2llm.infrastructure.event_store.stored_keys import STORED_KEYS
+
+StoredRow = tuple[int, str, int, str, bytes]
+"""Position, stream, version, topic, state."""
+Cursor = psycopg.Cursor[Any]
 
 EVENTS_TABLE = "stored_events"
 LAST_POSITION = 2**63 - 1
 
 _PAGE = """
 SELECT notification_id, originator_id, originator_version, topic,
-       CASE WHEN topic = ANY (%(topics)s) THEN state END, {key}
-FROM {events} AS event WHERE notification_id > %(after)s AND notification_id <= %(up_to)s{filter}
+       CASE WHEN topic = ANY (%(topics)s) THEN state END
+FROM {events} WHERE notification_id > %(after)s AND notification_id <= %(up_to)s{filter}
 ORDER BY notification_id LIMIT %(limit)s
 """
 _CHOSEN = """
-SELECT notification_id, originator_id, originator_version, topic, state, {key}
-FROM {events} AS event WHERE notification_id = ANY (%(positions)s) AND topic = ANY (%(topics)s)
+SELECT notification_id, originator_id, originator_version, topic, state
+FROM {events} WHERE notification_id = ANY (%(positions)s) AND topic = ANY (%(topics)s)
 ORDER BY notification_id
 """
 _WANTED = " AND topic = ANY (%(topics)s)"
-_NO_KEY = "NULL::bytea"
-# Looked up for each row that is wanted and no other: a join would make the planner choose, and it may choose badly.
-_KEY = f"CASE WHEN topic = ANY (%(topics)s) THEN {stored_key('event.originator_id')} END"
 
 
 class EventDecoder(Protocol):
@@ -66,21 +68,11 @@ class LogPages:
         """Where commits of events are announced."""
         self._decoder = decoder
         events = sql.Identifier(events_table)
-        self._statements = {
-            (only_wanted, texts): sql.SQL(_PAGE)
-            .format(
-                events=events,
-                filter=sql.SQL(_WANTED if only_wanted else ""),
-                key=sql.SQL(_KEY if texts else _NO_KEY),
-            )
-            .as_bytes()
+        self._pages = {
+            only_wanted: sql.SQL(_PAGE).format(events=events, filter=sql.SQL(_WANTED if only_wanted else "")).as_bytes()
             for only_wanted in (False, True)
-            for texts in (False, True)
         }
-        self._chosen = {
-            texts: sql.SQL(_CHOSEN).format(events=events, key=sql.SQL(_KEY if texts else _NO_KEY)).as_bytes()
-            for texts in (False, True)
-        }
+        self._chosen = sql.SQL(_CHOSEN).format(events=events).as_bytes()
         self._first = sql.SQL("SELECT min(notification_id) FROM {} WHERE notification_id > %s").format(events)
 
     def read(
@@ -103,10 +95,10 @@ class LogPages:
         """
         # Binary: states come as they are, not as hexadecimal text.
         with _raw(connection).cursor(binary=True) as cursor:
-            page = self._statements[only_wanted, texts]
-            rows = cursor.execute(page, {"topics": topics, "after": after, "up_to": up_to, "limit": limit}).fetchall()
-        decode = self._decoder.decode
-        events = [decode(*row) for row in rows if row[4] is not None and row[0] not in skipped]
+            wanted = {"topics": topics, "after": after, "up_to": up_to, "limit": limit}
+            rows = cursor.execute(self._pages[only_wanted], wanted).fetchall()
+            chosen = [row for row in rows if row[4] is not None and row[0] not in skipped]
+            events = self._decoded(cursor, chosen, texts=texts)
         return LogPage(events, len(rows), rows[-1][0] if rows else after)
 
     def at(
@@ -115,13 +107,21 @@ class LogPages:
         """The events of ``topics`` at these positions, in their order, within a transaction on ``connection``."""
         with _raw(connection).cursor(binary=True) as cursor:
             wanted = {"positions": list(positions), "topics": topics}
-            rows = cursor.execute(self._chosen[texts], wanted).fetchall()
-        return [self._decoder.decode(*row) for row in rows]
+            return self._decoded(cursor, cursor.execute(self._chosen, wanted).fetchall(), texts=texts)
 
     def first_after(self, connection: Connection, position: int) -> int | None:
         """The position of the first event after a position, within a transaction on ``connection``."""
         row = _raw(connection).execute(self._first, (position,)).fetchone()
         return row[0] if row else None
+
+    def _decoded(self, cursor: Cursor, rows: Sequence[StoredRow], *, texts: bool) -> list[RecordedEvent]:
+        """An event is given its key if it holds encrypted texts. What was erased since the page was read, is erased."""
+        streams = {row[1] for row in rows if MARK_OF_TEXTS in row[4]} if texts else None
+        decode = self._decoder.decode
+        if not streams:
+            return [decode(*row) for row in rows]
+        keys = dict(cursor.execute(STORED_KEYS, {"streams": list(streams)}).fetchall())
+        return [decode(*row, keys[row[1]]) if MARK_OF_TEXTS in row[4] else decode(*row) for row in rows]
 
 
 def _raw(connection: Connection) -> psycopg.Connection[Any]:

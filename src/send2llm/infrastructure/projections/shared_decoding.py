@@ -1,8 +1,6 @@
 """Several projections follow the same events at the same time: each event is decoded once for all of them."""
 
 from send2llm.application.context import RecordedEvent
-from send2llm.infrastructure.event_store.codec import MARK_OF_TEXTS
-from send2llm.infrastructure.event_store.text_keys import LOST
 from send2llm.infrastructure.projections.log_pages import EventDecoder
 
 _SLOTS = 4096
@@ -25,8 +23,6 @@ class SharedDecoder:
         self, position: int, stream: str, version: int, topic: str, state: bytes, key: bytes | None = None
     ) -> RecordedEvent:
         """The event with its metadata; raises when the row makes no sense."""
-        if key == LOST and MARK_OF_TEXTS not in state:
-            key = None  # stored in plain: the same for those who read texts and those who do not
         slot = position % _SLOTS
         with_texts = self._with_texts[slot]
         if with_texts is not None and with_texts[0].position == position and with_texts[1] == key:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +38,8 @@ def indexed(text: str) -> str:
     return text[:INDEXED_LENGTH]
 
 
-_NO_USAGE = {f"{origin}_{name}": None for origin in ("reported", "estimated") for name in USAGE_FIELDS}
+_UNKNOWN = {origin: {f"{origin}_{name}": None for name in USAGE_FIELDS} for origin in ("reported", "estimated")}
+_NO_USAGE = {**_UNKNOWN["reported"], **_UNKNOWN["estimated"]}
 
 
 @dataclass(slots=True)
@@ -292,7 +294,10 @@ def _spent(event: CompletionReceived | CompletionInterrupted) -> Row:
 
 
 def _usage(origin: str, usage: Usage | None) -> Row:
-    return {f"{origin}_{name}": None if usage is None else getattr(usage, name) for name in USAGE_FIELDS}
+    return _UNKNOWN[origin] if usage is None else dict(zip(_UNKNOWN[origin], _numbers(usage), strict=True))
+
+
+_numbers = attrgetter(*USAGE_FIELDS)
 
 
 def _part(part: ContentPart) -> Row:
