@@ -2,7 +2,8 @@
 
 ``python benchmarks/projection.py [calls]`` needs nothing and takes half a minute: it starts the embedded PostgreSQL
 on a folder of its own, with its durable settings, and the projector in a process of its own. Each call is three or
-four events with texts of about 400 characters; half of the conversations have two turns.
+four events with texts of about 400 characters; half of the conversations have two turns. The history is rebuilt from a
+log with encrypted texts, as usual, and from one with texts in plain.
 """
 
 import multiprocessing
@@ -23,7 +24,9 @@ import figures
 from send2llm.application.projections import Projection
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.event_store.codec import EventCodec
+from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.key_files import KEY_BYTES
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.read_models.history import HistoryProjection
@@ -33,6 +36,7 @@ from send2llm.testing.postgres import TestDatabaseServer
 
 CALLS = 20_000
 COMMITS = 60
+MASTER_KEY = b"k" * KEY_BYTES
 TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. " * 5
 
 
@@ -45,16 +49,29 @@ def main() -> None:
     folder.chmod(0o755)
     try:
         with TestDatabaseServer(folder, durable=True) as server:
-            database = server.create_database()
-            migrate(database)
-            with EventWriter(database) as writer, psycopg.connect(database.dsn, autocommit=True) as connection:
-                events = fill(writer, calls)
-                rebuilt = rebuild(database, connection, events, HistoryProjection)
-                figures.tell("Rebuild of the history", [rebuilt], given.figures)
-                visible = [latency(database, connection, writer, pause) for pause in (0.15, 0.0)]
-                figures.tell("From commit to history", visible, given.figures)
+            measure(server.create_database(), None, calls, given.figures)
+            measure(server.create_database(), MASTER_KEY, calls, given.figures)
     finally:
         shutil.rmtree(folder)
+
+
+def measure(database: ConnectionInfo, master_key: bytes | None, calls: int, file: Path | None) -> None:
+    """On a log of its own: in plain without a key."""
+    migrate(database)
+    texts = "in plain" if master_key is None else "encrypted"
+    with (
+        EventWriter(database, keys_of(master_key)) as writer,
+        psycopg.connect(database.dsn, autocommit=True) as connection,
+    ):
+        events = fill(writer, calls)
+        rebuilt = rebuild(database, connection, events, HistoryProjection, master_key)
+        figures.tell(f"Rebuild of the history, texts {texts}", [rebuilt], file)
+        visible = [latency(database, connection, writer, pause, master_key) for pause in (0.15, 0.0)]
+        figures.tell(f"From commit to history, texts {texts}", visible, file)
+
+
+def keys_of(master_key: bytes | None) -> TextKeys | None:
+    return None if master_key is None else TextKeys([master_key])
 
 
 def fill(writer: EventWriter, calls: int) -> int:
@@ -73,10 +90,14 @@ def fill(writer: EventWriter, calls: int) -> int:
 
 
 def rebuild(
-    database: ConnectionInfo, connection: psycopg.Connection, events: int, kind: type[Projection]
+    database: ConnectionInfo,
+    connection: psycopg.Connection,
+    events: int,
+    kind: type[Projection],
+    master_key: bytes | None = None,
 ) -> figures.Row:
     """Fold all of them into empty tables; timed from the first page to the last, without the start of Python."""
-    with projecting(database, kind) as process:
+    with projecting(database, kind, master_key) as process:
         while not (first := position(connection, kind.name)):
             time.sleep(0.001)
         began, cpu = time.perf_counter(), sum(process.cpu_times()[:2])
@@ -93,10 +114,16 @@ def rebuild(
     }
 
 
-def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: EventWriter, pause: float) -> figures.Row:
+def latency(
+    database: ConnectionInfo,
+    connection: psycopg.Connection,
+    writer: EventWriter,
+    pause: float,
+    master_key: bytes | None,
+) -> figures.Row:
     """From the return of a commit to the moment when a reader sees it; ``pause`` seconds from one to the next."""
     waited = []
-    with projecting(database, HistoryProjection):
+    with projecting(database, HistoryProjection, master_key):
         for number in range(-10, COMMITS):
             last = writer.write(uuid4(), ConversationStarted(), *turn(f"{number}: {TEXT}", TEXT))[-1]
             began = time.perf_counter()
@@ -113,8 +140,10 @@ def latency(database: ConnectionInfo, connection: psycopg.Connection, writer: Ev
 
 
 @contextmanager
-def projecting(database: ConnectionInfo, kind: type[Projection]) -> Iterator[psutil.Process]:
-    process = multiprocessing.get_context("spawn").Process(target=project, args=(database, kind))
+def projecting(
+    database: ConnectionInfo, kind: type[Projection], master_key: bytes | None = None
+) -> Iterator[psutil.Process]:
+    process = multiprocessing.get_context("spawn").Process(target=project, args=(database, kind, master_key))
     process.start()
     try:
         yield psutil.Process(process.pid)
@@ -123,8 +152,8 @@ def projecting(database: ConnectionInfo, kind: type[Projection]) -> Iterator[psu
         process.join()
 
 
-def project(database: ConnectionInfo, kind: type[Projection]) -> None:
-    projector = Projector(database, [kind()], EventCodec(EventRegistry.default()))
+def project(database: ConnectionInfo, kind: type[Projection], master_key: bytes | None) -> None:
+    projector = Projector(database, [kind()], EventCodec(EventRegistry.default(), keys_of(master_key)))
     projector.run(threading.Event())
 
 
