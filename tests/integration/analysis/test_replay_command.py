@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from xml.etree import ElementTree
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from stored_calls import EVENING, Asking, seal_all
+from stored_calls import EVENING, KEYS, Asking, seal_all
 
 from send2llm.domain.completion import Usage
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.testing.event_writer import EventWriter
 
 PRICES = '[prices."echo/parrot"]\ninput = 1\noutput = 2\n[prices."other/raven"]\ninput = "10"\noutput = "20"\n'
 CONFIGURATION = """
@@ -79,6 +81,16 @@ class CommandLine:
         return json.loads(self.run(*arguments, "--json").stdout)
 
 
+WITH_BOTH_LOGS = pytest.mark.parametrize("writer", [None, KEYS], ids=["in plain", "encrypted"], indirect=True)
+
+
+@pytest.fixture
+def writer(request: pytest.FixtureRequest, migrated: ConnectionInfo) -> Iterator[EventWriter]:
+    """Encrypted, as usual: a replay reads no texts, so that few tests need a log in plain as well."""
+    with EventWriter(migrated, getattr(request, "param", KEYS)) as writer:
+        yield writer
+
+
 @pytest.fixture
 def cli(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> CommandLine:
     for end in ("received", "received", "retried", "failed", "written off"):
@@ -89,23 +101,21 @@ def cli(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> CommandLine:
     return CommandLine(migrated, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+@pytest.mark.timeout(300)
+@WITH_BOTH_LOGS
+def test_the_store_and_an_export_say_the_same(cli: CommandLine) -> None:
+    cli.run("export", "history")
+    for command in (
         ["prices", "--prices", "prices.toml"],
         ["prices", "--prices", "prices.toml", "--by", "day", "--tenant", "other"],
         ["route", "--to", "other/raven", "--prices", "prices.toml", "--tokens", "0.9-1.3"],
         ["budgets", "caps.toml"],
         ["budgets", "caps.toml", "--rule", "costs", "--by", "tenant", "--since", "2026-11-26"],
         ["cache", "--seconds", "600"],
-    ],
-    ids=" ".join,
-)
-def test_the_store_and_an_export_say_the_same(cli: CommandLine, command: list[str]) -> None:
-    cli.run("export", "history")
-    of_the_store = cli.json("replay", *command)
-    assert of_the_store == cli.json("replay", *command, "--export", "history")
-    assert of_the_store["data"]
+    ):
+        of_the_store = cli.json("replay", *command)
+        assert of_the_store == cli.json("replay", *command, "--export", "history"), command
+        assert of_the_store["data"], command
 
 
 def test_prices_are_those_of_the_file(cli: CommandLine) -> None:
@@ -117,6 +127,7 @@ def test_prices_are_those_of_the_file(cli: CommandLine) -> None:
     assert (lines["raven"]["recorded_usd"], lines["raven"]["replayed_usd"]) == ("0.000124", "0.000261")
 
 
+@WITH_BOTH_LOGS
 def test_a_key_that_nobody_can_open_stops_no_replay_and_no_export(cli: CommandLine, migrated: ConnectionInfo) -> None:
     found = cli.json("replay", "prices", "--prices", "prices.toml")
     with psycopg.connect(migrated.dsn) as connection:
