@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
@@ -15,7 +14,7 @@ from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, RECEIVED
 from send2llm.infrastructure.event_store.stored_keys import STORED_KEYS
 from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
 from send2llm.infrastructure.log_seals.raw_events import PAGE, raw_events_after
-from send2llm.infrastructure.log_seals.tables import seals_after
+from send2llm.infrastructure.log_seals.tables import page_of_seals, seals_after
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 
 _STREAM = text(
@@ -50,11 +49,10 @@ class StoredLog:
         except ProgrammingError:
             raise StoreUnavailable("The event store has no tables yet; run `send2llm migrate`.") from None
 
-    @property
-    def identity(self) -> str:
-        """Tells this log from any other, ``""`` while it is empty."""
-        first = raw_events_after(self._connection, 0, 1)
-        return blake2b(b"%d:" % first[0].position + first[0].state, digest_size=16).hexdigest() if first else ""
+    def event_at(self, position: int) -> RawEvent | None:
+        """What stands at a position, ``None`` when nothing does."""
+        found = raw_events_after(self._connection, position - 1, 1) if position > 0 else ()
+        return found[0] if found and found[0].position == position else None
 
     def pages(self, position: int, topics: Sequence[str] = ()) -> Iterator[Sequence[RawEvent]]:
         """What follows a position, up to what was the end when the log was opened; of all topics, or of some.
@@ -102,6 +100,11 @@ class StoredLog:
                 yield event.topic, state.data
             else:
                 yield event.topic, None
+
+    def seal(self, number: int) -> Seal | None:
+        """The seal of a number, ``None`` when there is none."""
+        found = page_of_seals(self._connection, number - 1, 1)
+        return found[0] if found and found[0].number == number else None
 
     def seals(self, number: int, position: int) -> list[Seal]:
         """The seals after a number of what lies up to a position."""
