@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,24 @@ def hook(name, arguments):
 sys.addaudithook(hook)
 main()
 """
+CUT_OFF = """
+import psycopg
+from send2llm.infrastructure.analysis.stored_log import StoredLog
+from send2llm.interfaces.cli import main
+
+open_log = StoredLog.__init__
+
+def cut_off(log, database, keys):
+    open_log(log, database, keys)
+    with psycopg.connect(database.dsn, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+StoredLog.__init__ = cut_off
+main()
+"""
 CAPS = '[[budgets]]\nprovider = "echo"\nlimit_usd = "0.0002"\nperiod = "day"\n'
 
 
@@ -66,6 +85,7 @@ class CommandLine:
             "SEND2LLM_DATABASE_URL": database.dsn,
             "SEND2LLM_DATA_DIR": str(folder),
             "TMPDIR": str(folder / "passing"),
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         }
         (folder / "passing").mkdir(exist_ok=True)
 
@@ -196,6 +216,17 @@ def test_another_route_has_several_candidates(cli: CommandLine) -> None:
 def test_a_replay_that_was_killed_leaves_nothing(cli: CommandLine) -> None:
     cli.run("replay", "prices", "--prices", "prices.toml", code=-9, program=KILLED_AT_THE_PRICES)
     assert list((cli.folder / "passing").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", [["export", "history"], ["replay", "prices"], ["replay", "cache", "--seconds", "3"]], ids=" ".join
+)
+def test_a_database_that_goes_away_in_the_middle_is_told_in_one_line(cli: CommandLine, command: list[str]) -> None:
+    failed = cli.run(*command, code=1, program=CUT_OFF)
+    assert failed.stderr.startswith("Error: The database does not answer (")
+    assert failed.stderr.endswith("an export goes on where it was.\n")
+    assert failed.stderr.count("\n") == 1
+    cli.run(*command)
 
 
 def test_what_lies_between_the_days_of_an_export_is_told(cli: CommandLine) -> None:
