@@ -118,6 +118,7 @@ def cli(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> CommandLine:
     ask("another question", at=EVENING.replace(day=25), tenant="other")
     (tmp_path / "prices.toml").write_text(PRICES)
     (tmp_path / "caps.toml").write_text(CAPS)
+    (tmp_path / "names.toml").write_text("[prices.large]\ninput = 1\noutput = 2\n")
     return CommandLine(migrated, tmp_path)
 
 
@@ -159,6 +160,29 @@ def test_a_key_that_nobody_can_open_stops_no_replay_and_no_export(cli: CommandLi
     assert cli.json("replay", "cache", "--seconds", "600")["data"]
     told = cli.run("export", "history").stderr
     assert (f"cannot be decrypted: {broken}." in told) == (broken > 0)
+
+
+def test_prices_that_are_of_no_call_are_told(cli: CommandLine) -> None:
+    """One is misspelt, and one of a model that no call went to."""
+    (cli.folder / "prices.toml").write_text(PRICES.replace("parrot", "parot"))
+    told = "In prices.toml, and of no call that was priced: echo/parot"
+    assert f"{told}.\n" in cli.run("replay", "prices", "--prices", "prices.toml").stderr
+    routed = cli.run("replay", "route", "--to", "other/raven", "--prices", "prices.toml").stderr
+    assert f"{told}.\n" in routed
+
+
+def test_budgets_that_cover_no_call_are_told(cli: CommandLine) -> None:
+    (cli.folder / "caps.toml").write_text(CAPS.replace("echo", "ehco"))
+    shown = cli.run("replay", "budgets", "caps.toml")
+    assert shown.stdout.split()[-5:-2] == ["all", "6", "0"]
+    assert "No call is covered by provider=ehco: is it what calls name?\n" in shown.stderr
+
+
+def test_moments_are_in_the_time_zone_of_the_reader(cli: CommandLine) -> None:
+    (cli.folder / "caps.toml").write_text('[[budgets]]\nlimit_usd = "0"\nperiod = "day"\n')
+    cli.environment["TZ"] = "Asia/Tokyo"
+    assert "2026-11-27 08:59:00" in cli.run("replay", "budgets", "caps.toml").stdout
+    assert cli.json("replay", "budgets", "caps.toml")["data"][1]["first_refusal"] == "2026-11-26T23:59:00+00:00"
 
 
 def test_it_is_written_in_every_format(cli: CommandLine) -> None:
@@ -248,6 +272,7 @@ def test_where_no_export_can_be_written_is_told(cli: CommandLine) -> None:
         (["prices", "--export", "nowhere"], "is no export"),
         (["prices", "--output", "out.xlsx"], "has to end with"),
         (["prices", "--prices", "caps.toml"], "has to hold tables"),
+        (["prices", "--prices", "names.toml"], "[prices.'large'] is the price of no model: name it provider/model"),
         (["prices", "--by", "colour"], "is not one of"),
         (["route", "--to", "no/such"], "no price of no/such"),
         (["route", "--to", "other/raven", "--strategy", "luck"], "--strategy is first or cheapest"),

@@ -178,6 +178,7 @@ def test_another_route_is_a_range() -> None:
     (line,) = report.lines
     assert report.title == "The same calls at mistral/tiny"
     assert (line["recorded_usd"], line["low_usd"], line["high_usd"]) == (USD("0.02"), USD("0.0036"), USD("0.0048"))
+    assert report.notes[0] == "Tokens: 0.9-1.2 times those that were recorded; answers 1 times as long."
     assert any("quality" in note for note in report.notes)
 
 
@@ -286,6 +287,15 @@ def test_a_cap_refuses_what_does_not_fit() -> None:
         "refused_usd": USD("0.8"),
         "spent_usd": USD("0.8"),
     }
+
+
+def test_a_cap_that_covers_nothing_is_told() -> None:
+    caps = [Cap(BudgetScope(provider), USD(1), DAY) for provider in ("openai", "opneai")]
+    told = BudgetReplay(caps, "costs", []).run([call()]).notes
+    assert [note for note in told if note.startswith("No call is covered")] == [
+        "No call is covered by provider=opneai: is it what calls name?"
+    ]
+    assert not any("No call is covered" in note for note in BudgetReplay(caps, "costs", []).run([]).notes)
 
 
 def test_running_calls_hold_what_was_held_for_them() -> None:
