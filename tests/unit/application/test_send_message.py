@@ -1,6 +1,7 @@
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from types import MappingProxyType
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from send2llm.domain.errors import (
     StreamBroken,
     UnknownModel,
 )
+from send2llm.domain.idempotency import IdempotencyKeyClaimed
 from send2llm.domain.message import Message, ReasoningPart, TextPart, ToolCallPart
 from send2llm.infrastructure.event_store.streams import conversation_stream
 from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
@@ -506,15 +508,24 @@ async def test_an_answer_that_nobody_could_read_again_is_not_given():
     assert house.observer.calls[-1].error == "unreadable_text"
 
 
-async def test_a_claim_of_an_earlier_version_is_known_again(house, monkeypatch):
-    """Its digest has no key."""
+@pytest.mark.parametrize("digest_key", ["", "k"])
+async def test_a_claim_of_an_earlier_version_is_known_again(house, monkeypatch, digest_key):
+    """It holds the digest itself, in the beginning without a key."""
     with monkeypatch.context() as earlier:
-        earlier.setattr(intents, "request_digest", lambda command, _key="": request_digest(command))
+        digest = request_digest(house.command(user("Hi"), idempotency_key="k"), digest_key)
+        earlier.setattr(intents, "_claimed", partial(_claimed_with, digest))
+        earlier.setattr(intents, "request_digest", lambda *_: "")
         first = await house.complete(user("Hi"), idempotency_key="k")
 
     again = await house.complete(user("Hi"), idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused):
+        await house.complete(user("Something else"), idempotency_key="k")
 
     assert (again.replayed, again.completion_id) == (True, first.completion_id)
+
+
+def _claimed_with(digest, conversation_id, completion_id):
+    return IdempotencyKeyClaimed(conversation_id=conversation_id, completion_id=completion_id, request_digest=digest)
 
 
 async def test_an_idempotency_key_belongs_to_one_request(house):
