@@ -122,7 +122,8 @@ class ProjectionStatus:
     ``rate`` is in events a second, during the last spell of work. ``reason`` and ``failed_position`` say why
     and where it failed; there is no position when it failed before it came to any event. Of a build that was
     compared, ``reason`` tells what is different. ``skipped`` counts events that somebody decided to leave out.
-    ``waits_for`` says who keeps a build that has caught up from taking its place.
+    ``waits_for`` says who keeps a build that has caught up from taking its place, or one that nobody needs any more
+    from being removed.
     """
 
     name: str

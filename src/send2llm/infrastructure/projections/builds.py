@@ -1,7 +1,6 @@
 """The life of builds: begun, paused, dropped. Each step is one transaction of the caller's."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
@@ -19,13 +18,9 @@ from send2llm.infrastructure.projections.checkpoints import (
     usual_place,
 )
 from send2llm.infrastructure.projections.dependants import dependants_named
-from send2llm.infrastructure.projections.lease import nobody_works_on
-
-ABANDONED_AFTER = timedelta(days=1)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
-_UNREAD: Sequence[BuildRole] = ("building", "verifying", "verified", "different")
 _LONGEST_NAME = 40  # characters of a projection's name in that of a schema
 
 
@@ -79,26 +74,6 @@ def remove_tables(connection: Connection, build: Build) -> None:
             connection.execute(text(f"DROP TABLE IF EXISTS {gone}"))
     if build.place is not None:
         connection.execute(DropSchema(build.place, cascade=True, if_exists=True))
-
-
-def remove_abandoned(connection: Connection) -> Sequence[Build]:
-    """Remove builds that were never read and that nobody has worked on for ``ABANDONED_AFTER``; gives them."""
-    stale = select(checkpoints.c.name).where(
-        checkpoints.c.role.in_(_UNREAD),
-        checkpoints.c.paused.is_(False),
-        checkpoints.c.updated_at < func.now() - ABANDONED_AFTER,
-    )
-    removed = []
-    for name in sorted(set(connection.execute(stale).scalars())):
-        take_turn(connection, name)
-        for build in builds_of(connection, name, lock=True):
-            unread = build.role in _UNREAD and not build.paused
-            old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
-            if unread and old and nobody_works_on(connection, build.key):
-                remove_tables(connection, build)
-                connection.execute(checkpoints.delete().where(is_build(build.key)))
-                removed.append(build)
-    return removed
 
 
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
