@@ -171,8 +171,8 @@ class ProjectionStatuses(Protocol):
 class ProjectionBuilds(Protocol):
     """What can be done with the builds of projections; runners, wherever they are, notice within a second.
 
-    Every method raises ``ProjectionNotFound``, ``ProjectionConflict`` when the build is not in a state for it, and
-    ``StoreUnavailable``.
+    Every method raises ``ProjectionNotFound``, ``ProjectionConflict`` when the build is not in a state for it,
+    ``DatabaseRightMissing``, and ``StoreUnavailable``.
     """
 
     async def rebuild(self, name: str) -> ProjectionStatus:

@@ -6,7 +6,8 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from send2llm.application.projections import BuildName, BuildRole, Projection
-from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
+from send2llm.domain.errors import DatabaseRightMissing, ProjectionConflict, ProjectionNotFound
+from send2llm.infrastructure.postgres.rights import MAKE_SCHEMAS
 from send2llm.infrastructure.projections.checkpoints import (
     Build,
     BuildKey,
@@ -21,6 +22,7 @@ from send2llm.infrastructure.projections.dependants import dependants_named
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
+_MAKE_SCHEMAS = text(MAKE_SCHEMAS)
 _LONGEST_NAME = 40  # characters of a projection's name in that of a schema
 
 
@@ -48,11 +50,20 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
             raise ProjectionConflict(f"The build {other.label} of {name} is {role} already; wait for it, or drop it.")
     if live.paused or (live.reason and role == "verifying"):
         raise ProjectionConflict(stands_still(live))
+    _refuse_without_schemas(connection)
     number = 1 + max(build.build for build in builds if build.version == live.version)
     place = f"build_{name[:_LONGEST_NAME]}_v{live.version}_b{number}"
     connection.execute(CreateSchema(place))
     _insert(connection, BuildKey(name, live.version, number, place), role, live.tables)
     return BuildName(live.version, number)
+
+
+def _refuse_without_schemas(connection: Connection) -> None:
+    grant = connection.execute(_MAKE_SCHEMAS).scalar_one_or_none()
+    if grant is not None:
+        raise DatabaseRightMissing(
+            "a build beside the live one is made in a schema of its own", f"Let the database's owner run: {grant}"
+        )
 
 
 def drop(connection: Connection, name: str, wanted: BuildName) -> None:

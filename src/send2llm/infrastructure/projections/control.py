@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, NullPool, create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from send2llm.application.projections import BuildName, ProjectionStatus, ProjectionStatuses
-from send2llm.domain.errors import ProjectionConflict, StoreUnavailable
+from send2llm.domain.errors import DatabaseRightMissing, ProjectionConflict, StoreUnavailable
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.projections import builds, failed_builds, removal, swaps
 
 T = TypeVar("T")
+
+_OWN = "It has to own the tables and views of projections, as it does of those that it has made."
 
 _LOCKED = "55P03"  # lock_not_available
 _DEADLOCK = "40P01"  # deadlock_detected
@@ -89,3 +92,8 @@ class PostgresProjectionBuilds:
                 if state in (_LOCKED, _DEADLOCK):
                     raise ProjectionConflict("Somebody reads these tables for long; try again later.") from None
                 raise StoreUnavailable("The database cannot be reached; nothing was changed.") from None
+            except ProgrammingError as error:
+                if not isinstance(error.orig, InsufficientPrivilege):
+                    raise
+                refused = error.orig.diag.message_primary or "permission denied"
+                raise DatabaseRightMissing(refused, _OWN) from None
