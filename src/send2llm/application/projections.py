@@ -100,10 +100,11 @@ def view_name(projection: str, table: str) -> str:
     return f"{projection}_{table}"
 
 
-BuildRole = Literal["live", "building", "retired", "verifying", "verified", "different"]
+BuildRole = Literal["live", "building", "retired", "verifying", "verified", "different", "relay"]
 """What a build is there for. ``live``: it is what is read. ``building``: it will be, when it has caught up.
 ``retired``: it was, and is kept up to date so that it can be again. ``verifying``: it is folded from zero to be
-compared with the live one; then ``verified``, or ``different``."""
+compared with the live one; then ``verified``, or ``different``. ``relay``: it is no projection, and has no builds; it
+hands events on."""
 
 ProjectionState = Literal["running", "failed", "paused", "waiting", "done"]
 """``running``: a living process keeps it up to date. ``failed``: its fold raised, and it stands at its

@@ -7,6 +7,7 @@ from onlooker import Onlooker, Project
 from standing import by_label, has_failed, has_role
 from tally_projection import COUNT, Tally
 
+from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
@@ -110,3 +111,21 @@ async def test_verify_finds_rows_that_the_events_do_not_explain(
 
         found = (await by_label(statuses))["1.2"].reason
         assert found == "tally_v1_counts: 1 rows only in the live build, 1 only in the rebuilt one"
+
+
+async def test_a_build_that_was_compared_cannot_be_paused(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        await builds.verify("tally")
+        await eventually_async(lambda: has_role(statuses, "1.2", "verified"))
+    for command in (builds.pause, builds.resume):
+        with pytest.raises(ProjectionConflict, match=r"1\.2 of tally was compared, and nothing is done for it"):
+            await command("tally", BuildName(1, 2))
+    assert onlooker.value("SELECT bool_or(paused) FROM projection_checkpoints") is False

@@ -9,6 +9,7 @@ from send2llm.application.projections import BuildName, BuildRole, Projection
 from send2llm.domain.errors import DatabaseRightMissing, ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.postgres.rights import MAKE_SCHEMAS
 from send2llm.infrastructure.projections.checkpoints import (
+    WORKED_ON,
     Build,
     BuildKey,
     builds_of,
@@ -88,9 +89,14 @@ def remove_tables(connection: Connection, build: Build) -> None:
 
 
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
-    """Let a build stand still, or go on."""
+    """Let a build stand still, or go on; raises ``ProjectionConflict`` for one that was compared."""
     builds = known_builds(connection, name)
     chosen = live_of(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
+    if chosen.role not in WORKED_ON:
+        raise ProjectionConflict(
+            f"The build {chosen.label} of {name} was compared, and nothing is done for it any more; all that is left "
+            "is to drop it."
+        )
     connection.execute(checkpoints.update().where(is_build(chosen.key)).values(paused=paused))
     return BuildName(chosen.version, chosen.build)
 
