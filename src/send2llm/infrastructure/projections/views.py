@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 from send2llm.application.projections import Projection, view_name
 from send2llm.infrastructure.projections.checkpoints import Build, qualified, usual_place
 from send2llm.infrastructure.projections.dependants import dependants_named
-from send2llm.infrastructure.projections.view_rights import give_rights, rights_to
+from send2llm.infrastructure.projections.view_rights import give_rights, options_of, rights_to
 from send2llm.infrastructure.projections.view_sources import refuse_views_of_others, sources_of
 
 
@@ -37,8 +37,12 @@ def create_views(connection: Connection, build: Build, *, instead_of: Build | No
 
 
 def _lead(connection: Connection, view: str, table: str) -> None:
-    """Let a view lead to a table. One with other columns is made anew, and given the rights of the one before."""
-    create = text(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table}")  # noqa: S608 - names of ours, quoted
+    """Let a view lead to a table, with the options that it has.
+
+    One with other columns is made anew, and given the rights of the one before.
+    """
+    options = options_of(connection, view)
+    create = text(f"CREATE OR REPLACE VIEW {view}{options} AS SELECT * FROM {table}")  # noqa: S608 - names, quoted
     try:
         with connection.begin_nested():
             connection.execute(create)
