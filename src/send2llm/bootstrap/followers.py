@@ -11,6 +11,7 @@ from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.projections.loading import own_projections
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.shared_decoding import SharedDecoder
+from send2llm.infrastructure.projections.shared_names import RELAY
 from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.trail import TrailProjection
@@ -67,7 +68,7 @@ def build_relay(settings: Settings) -> EventRelay | None:
     return EventRelay(
         database_of(settings).dsn,
         event_codec(settings),
-        "relay_nats",
+        RELAY,
         lambda: NatsJetStream(options),
         Wanted(frozenset(relay.topics)),
     )
