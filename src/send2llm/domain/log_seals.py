@@ -69,11 +69,11 @@ class Seal:
         ]
         return b"".join(b"%d:%s" % (len(word), word) for word in words)
 
-    def link_fits(self, place: int, link: bytes) -> bool:
-        """Whether the event at a ``place`` of the sealed ones, from 0, had this link."""
+    def link_fits(self, place: int, link: bytes) -> bool | None:
+        """Whether the event at a ``place`` of the sealed ones, from 0, had this link; ``None`` if that was not kept."""
         begin = place * SHORT_LINK_BYTES
         known = self.links[begin : begin + SHORT_LINK_BYTES]
-        return not known or hmac.compare_digest(known, link[:SHORT_LINK_BYTES])
+        return hmac.compare_digest(known, link[:SHORT_LINK_BYTES]) if known else None
 
 
 def link_of(chain: UUID, previous: bytes, event: RawEvent) -> bytes:

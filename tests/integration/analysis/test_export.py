@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -175,7 +176,7 @@ def test_the_files_are_verified_with_the_public_key_alone(
     for n in range(5):
         ask(f"question {n}")
     seal_all(migrated, key)
-    ask("not sealed yet", "")
+    ask("not sealed yet", "", at=datetime.now(UTC))
     export(tmp_path, migrated, batch_events=1)
 
     found = ExportedLog(tmp_path).verify(trusted=[key.public])
