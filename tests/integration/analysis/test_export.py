@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -175,7 +176,7 @@ def test_the_files_are_verified_with_the_public_key_alone(
     for n in range(5):
         ask(f"question {n}")
     seal_all(migrated, key)
-    ask("not sealed yet", "")
+    ask("not sealed yet", "", at=datetime.now(UTC))
     export(tmp_path, migrated, batch_events=1)
 
     found = ExportedLog(tmp_path).verify(trusted=[key.public])
@@ -212,6 +213,9 @@ def test_a_changed_file_is_found(
         "events/day=2026-11-26/deeper/extra.parquet",
         "events/extra",
         "seals/extra.parquet",
+        "calls/day=2026-11-26/extra.parquet",
+        "extra.parquet",
+        "more/.extra.PARQUET",
     ],
 )
 def test_a_file_that_others_would_count_is_found(
@@ -221,6 +225,7 @@ def test_a_file_that_others_would_count_is_found(
     seal_all(migrated, SealingKey.generate())
     export(tmp_path, migrated)
     (tmp_path / "events" / ".DS_Store").touch()
+    (tmp_path / "README").touch()
     (tmp_path / place).parent.mkdir(exist_ok=True)
     assert ExportedLog(tmp_path).verify().fault == ""
 
@@ -248,6 +253,8 @@ def test_a_folder_that_is_a_link_is_found(migrated: ConnectionInfo, ask: Asking,
     again.symlink_to(part.parent, target_is_directory=True)
 
     assert str(again) in ExportedLog(tmp_path).verify().fault
+    again.rename(tmp_path / "beside")
+    assert str(tmp_path / "beside") in ExportedLog(tmp_path).verify().fault
 
 
 @pytest.mark.parametrize("change", ["day", "positions"])
