@@ -10,20 +10,14 @@ from send2llm.application.projections import Projection, reads_texts
 from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CLIENT
 from send2llm.infrastructure.projections.arrival import Arrival, LastEventsFailed
 from send2llm.infrastructure.projections.builds import ensure_build
-from send2llm.infrastructure.projections.checkpoints import (
-    WORKED_ON,
-    BuildIsPaused,
-    BuildKey,
-    Checkpoint,
-    CheckpointMoved,
-    builds_of,
-)
+from send2llm.infrastructure.projections.checkpoints import WORKED_ON, BuildKey, builds_of
 from send2llm.infrastructure.projections.failures import is_passing, raised_by, reason_of
 from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.lease import take_lease
 from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
 from send2llm.infrastructure.projections.pace import Pace
 from send2llm.infrastructure.projections.page_size import PageSize
+from send2llm.infrastructure.projections.runner_checkpoint import BuildIsPaused, Checkpoint, CheckpointMoved
 from send2llm.infrastructure.projections.setbacks import Setbacks
 from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.projections.timing import Timing
