@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from xml.etree import ElementTree
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from stored_calls import EVENING, Asking, seal_all
+from stored_calls import EVENING, KEYS, Asking, seal_all
 
 from send2llm.domain.completion import Usage
 from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.testing.event_writer import EventWriter
 
 PRICES = '[prices."echo/parrot"]\ninput = 1\noutput = 2\n[prices."other/raven"]\ninput = "10"\noutput = "20"\n'
 CONFIGURATION = """
@@ -47,6 +50,24 @@ def hook(name, arguments):
 sys.addaudithook(hook)
 main()
 """
+CUT_OFF = """
+import psycopg
+from send2llm.infrastructure.analysis.stored_log import StoredLog
+from send2llm.interfaces.cli import main
+
+open_log = StoredLog.__init__
+
+def cut_off(log, database, keys):
+    open_log(log, database, keys)
+    with psycopg.connect(database.dsn, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+StoredLog.__init__ = cut_off
+main()
+"""
 CAPS = '[[budgets]]\nprovider = "echo"\nlimit_usd = "0.0002"\nperiod = "day"\n'
 
 
@@ -64,6 +85,7 @@ class CommandLine:
             "SEND2LLM_DATABASE_URL": database.dsn,
             "SEND2LLM_DATA_DIR": str(folder),
             "TMPDIR": str(folder / "passing"),
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         }
         (folder / "passing").mkdir(exist_ok=True)
 
@@ -79,6 +101,16 @@ class CommandLine:
         return json.loads(self.run(*arguments, "--json").stdout)
 
 
+WITH_BOTH_LOGS = pytest.mark.parametrize("writer", [None, KEYS], ids=["in plain", "encrypted"], indirect=True)
+
+
+@pytest.fixture
+def writer(request: pytest.FixtureRequest, migrated: ConnectionInfo) -> Iterator[EventWriter]:
+    """Encrypted, as usual: a replay reads no texts, so that few tests need a log in plain as well."""
+    with EventWriter(migrated, getattr(request, "param", KEYS)) as writer:
+        yield writer
+
+
 @pytest.fixture
 def cli(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> CommandLine:
     for end in ("received", "received", "retried", "failed", "written off"):
@@ -86,26 +118,25 @@ def cli(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> CommandLine:
     ask("another question", at=EVENING.replace(day=25), tenant="other")
     (tmp_path / "prices.toml").write_text(PRICES)
     (tmp_path / "caps.toml").write_text(CAPS)
+    (tmp_path / "names.toml").write_text("[prices.large]\ninput = 1\noutput = 2\n")
     return CommandLine(migrated, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+@pytest.mark.timeout(300)
+@WITH_BOTH_LOGS
+def test_the_store_and_an_export_say_the_same(cli: CommandLine) -> None:
+    cli.run("export", "history")
+    for command in (
         ["prices", "--prices", "prices.toml"],
         ["prices", "--prices", "prices.toml", "--by", "day", "--tenant", "other"],
         ["route", "--to", "other/raven", "--prices", "prices.toml", "--tokens", "0.9-1.3"],
         ["budgets", "caps.toml"],
         ["budgets", "caps.toml", "--rule", "costs", "--by", "tenant", "--since", "2026-11-26"],
         ["cache", "--seconds", "600"],
-    ],
-    ids=" ".join,
-)
-def test_the_store_and_an_export_say_the_same(cli: CommandLine, command: list[str]) -> None:
-    cli.run("export", "history")
-    of_the_store = cli.json("replay", *command)
-    assert of_the_store == cli.json("replay", *command, "--export", "history")
-    assert of_the_store["data"]
+    ):
+        of_the_store = cli.json("replay", *command)
+        assert of_the_store == cli.json("replay", *command, "--export", "history"), command
+        assert of_the_store["data"], command
 
 
 def test_prices_are_those_of_the_file(cli: CommandLine) -> None:
@@ -117,6 +148,7 @@ def test_prices_are_those_of_the_file(cli: CommandLine) -> None:
     assert (lines["raven"]["recorded_usd"], lines["raven"]["replayed_usd"]) == ("0.000124", "0.000261")
 
 
+@WITH_BOTH_LOGS
 def test_a_key_that_nobody_can_open_stops_no_replay_and_no_export(cli: CommandLine, migrated: ConnectionInfo) -> None:
     found = cli.json("replay", "prices", "--prices", "prices.toml")
     with psycopg.connect(migrated.dsn) as connection:
@@ -128,6 +160,29 @@ def test_a_key_that_nobody_can_open_stops_no_replay_and_no_export(cli: CommandLi
     assert cli.json("replay", "cache", "--seconds", "600")["data"]
     told = cli.run("export", "history").stderr
     assert (f"cannot be decrypted: {broken}." in told) == (broken > 0)
+
+
+def test_prices_that_are_of_no_call_are_told(cli: CommandLine) -> None:
+    """One is misspelt, and one of a model that no call went to."""
+    (cli.folder / "prices.toml").write_text(PRICES.replace("parrot", "parot"))
+    told = "In prices.toml, and of no call that was priced: echo/parot"
+    assert f"{told}.\n" in cli.run("replay", "prices", "--prices", "prices.toml").stderr
+    routed = cli.run("replay", "route", "--to", "other/raven", "--prices", "prices.toml").stderr
+    assert f"{told}.\n" in routed
+
+
+def test_budgets_that_cover_no_call_are_told(cli: CommandLine) -> None:
+    (cli.folder / "caps.toml").write_text(CAPS.replace("echo", "ehco"))
+    shown = cli.run("replay", "budgets", "caps.toml")
+    assert shown.stdout.split()[-5:-2] == ["all", "6", "0"]
+    assert "No call is covered by provider=ehco: is it what calls name?\n" in shown.stderr
+
+
+def test_moments_are_in_the_time_zone_of_the_reader(cli: CommandLine) -> None:
+    (cli.folder / "caps.toml").write_text('[[budgets]]\nlimit_usd = "0"\nperiod = "day"\n')
+    cli.environment["TZ"] = "Asia/Tokyo"
+    assert "2026-11-27 08:59:00" in cli.run("replay", "budgets", "caps.toml").stdout
+    assert cli.json("replay", "budgets", "caps.toml")["data"][1]["first_refusal"] == "2026-11-26T23:59:00+00:00"
 
 
 def test_it_is_written_in_every_format(cli: CommandLine) -> None:
@@ -187,6 +242,17 @@ def test_a_replay_that_was_killed_leaves_nothing(cli: CommandLine) -> None:
     assert list((cli.folder / "passing").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "command", [["export", "history"], ["replay", "prices"], ["replay", "cache", "--seconds", "3"]], ids=" ".join
+)
+def test_a_database_that_goes_away_in_the_middle_is_told_in_one_line(cli: CommandLine, command: list[str]) -> None:
+    failed = cli.run(*command, code=1, program=CUT_OFF)
+    assert failed.stderr.startswith("Error: The database does not answer (")
+    assert failed.stderr.endswith("an export goes on where it was.\n")
+    assert failed.stderr.count("\n") == 1
+    cli.run(*command)
+
+
 def test_what_lies_between_the_days_of_an_export_is_told(cli: CommandLine) -> None:
     cli.run("export", "history")
     (cli.folder / "history" / "calls" / "day=foo").mkdir()
@@ -206,6 +272,7 @@ def test_where_no_export_can_be_written_is_told(cli: CommandLine) -> None:
         (["prices", "--export", "nowhere"], "is no export"),
         (["prices", "--output", "out.xlsx"], "has to end with"),
         (["prices", "--prices", "caps.toml"], "has to hold tables"),
+        (["prices", "--prices", "names.toml"], "[prices.'large'] is the price of no model: name it provider/model"),
         (["prices", "--by", "colour"], "is not one of"),
         (["route", "--to", "no/such"], "no price of no/such"),
         (["route", "--to", "other/raven", "--strategy", "luck"], "--strategy is first or cheapest"),

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, func, in
 
 from gateway import MODEL, Gateway, Json, serving, settings_for
 from send2llm.application.trail import Subject
-from send2llm.domain.errors import BudgetNotFound, ConversationNotFound, InvalidRequest
+from send2llm.domain.errors import BudgetNotFound, ConfigurationError, ConversationNotFound, InvalidRequest
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.projections import RecordedEvent, table_name
 from send2llm.settings import BudgetSettings, PriceSettings
@@ -161,8 +162,14 @@ async def test_conversations_budgets_trail_and_audit_of_a_position(gateway: Gate
         audit = await get(gateway, "/api/audit/money", at=position)
         assert (audit["agrees"], audit["position"]) == (True, position), audit["differences"]
     assert (await as_json(gateway, "audit", "money", "--at", str(asked)))["cost_usd"] == "0"
-    (then,) = (await get(gateway, "/api/budgets", at=asked))["data"]
-    assert then == await get(gateway, f"/api/budgets/{made}", at=asked)
+    report = await get(gateway, "/api/budgets", at=asked)
+    (then,) = report.pop("data")
+    costs = await get(gateway, REPORTS[0], at=asked)
+    assert report == {"as_of": costs["as_of"], "position": asked}
+    assert {**then, **report} == await get(gateway, f"/api/budgets/{made}", at=asked)
+    assert (await get(gateway, "/api/audit/money", at=asked))["as_of"] == report["as_of"]
+    for present in ("/api/budgets", f"/api/budgets/{made}", "/api/audit/money"):
+        assert (await get(gateway, present))["as_of"] is None
     assert (await as_json(gateway, "budget", "list", "--at", str(asked)))["data"] == [then]
     after = (await get(gateway, f"/api/budgets/{made}", at=asked + 1))["running"]
     assert Decimal(then["running"]["held_usd"]) > Decimal(after["spent_usd"]) > 0
@@ -225,6 +232,40 @@ class Starts:
 
     def fold(self, events: list[RecordedEvent], connection: Connection) -> None:
         connection.execute(insert(self.starts), [{"position": event.position} for event in events])
+
+
+class Misspelt(Starts):
+    topics = frozenset({"conversation.startet"})
+
+
+class InOneText(Starts):
+    topics = "conversation.started"
+
+
+class ForNothing(Starts):
+    async def fold(self, events: list[RecordedEvent], connection: Connection) -> None:  # type: ignore[override] # wrong
+        """Nothing would ever run it."""
+
+
+class OfNothing:
+    name, version, tables = "nothing", 1, Starts.tables
+
+
+@pytest.mark.parametrize(
+    ("projection", "told"),
+    [
+        (Misspelt(), "no events of the topic 'conversation.startet'"),
+        (InOneText(), "topics are one text"),
+        (ForNothing(), "fold is async"),
+        (OfNothing(), "no topics, fold"),
+    ],
+)
+async def test_what_no_service_would_run_is_refused(gateway: Gateway, projection: Any, told: str) -> None:
+    await ask(gateway, "Hello?")
+    async with TimeTravel(gateway.settings) as log:
+        then = await log.at(await head(gateway))
+        with pytest.raises(ConfigurationError, match=told):
+            await then.rows(projection, select(Starts.starts))
 
 
 async def test_in_python_the_database_is_enough(gateway: Gateway) -> None:

@@ -196,6 +196,13 @@ def test_projections(url, api: FakeApi, changes, verdict):
     assert list(service.check_service(url))[1].verdict == verdict
 
 
+def test_the_relay_is_looked_at_beside_the_projections(url, api: FakeApi):
+    api.projection |= {"name": "relay_nats", "role": "relay", "state": "waiting", "lag_events": 7}
+    found = list(service.check_service(url))[1]
+    assert (found.name, found.verdict) == ("relay_nats", "warn")
+    assert found.remedy == "Let one service run with projector = true and relay.url."
+
+
 def test_says_what_is_wrong_and_exits_accordingly(run, monkeypatch):
     findings = [Finding("one", "ok", "fine"), Finding("two", "warn", "hm", "Look.")]
     monkeypatch.setattr(doctor, "diagnose", lambda _url: iter(findings))
