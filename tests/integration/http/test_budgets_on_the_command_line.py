@@ -174,8 +174,21 @@ async def test_a_budget_as_it_was(gateway):
         shown = await run(gateway, "budget", "show", "fake", "--at", at)
         figures = dict(line.rsplit(None, 1) for line in shown.output.splitlines()[1:])
         assert (figures["limit"], figures["left"], figures["held"]) == ("$1", "$1", "$0")
+        named = f"position {defined['position']} of the log."
+        assert named in shown.errors
+        assert named in (await run(gateway, "budget", "list", "--at", at)).errors
+        assert named in (await run(gateway, "audit", "money", "--at", at)).errors
     early = await run(gateway, "budget", "show", "fake", "--at", "2020-01-01")
     assert (early.exit_code, "no budget" in early.errors.lower()) == (1, True)
+
+
+async def test_no_budget_at_a_moment_is_not_no_budget(gateway):
+    await gateway.ask()
+    await run(gateway, "budget", "set", "fake", "--limit", "1")
+    said = (await run(gateway, "budget", "list", "--at", "1")).errors
+    assert "There was no budget then." in said
+    assert "position 1 of the log" in said
+    assert "Set one" not in said
 
 
 async def test_usage(gateway):

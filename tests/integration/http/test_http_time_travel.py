@@ -162,8 +162,14 @@ async def test_conversations_budgets_trail_and_audit_of_a_position(gateway: Gate
         audit = await get(gateway, "/api/audit/money", at=position)
         assert (audit["agrees"], audit["position"]) == (True, position), audit["differences"]
     assert (await as_json(gateway, "audit", "money", "--at", str(asked)))["cost_usd"] == "0"
-    (then,) = (await get(gateway, "/api/budgets", at=asked))["data"]
-    assert then == await get(gateway, f"/api/budgets/{made}", at=asked)
+    report = await get(gateway, "/api/budgets", at=asked)
+    (then,) = report.pop("data")
+    costs = await get(gateway, REPORTS[0], at=asked)
+    assert report == {"as_of": costs["as_of"], "position": asked}
+    assert {**then, **report} == await get(gateway, f"/api/budgets/{made}", at=asked)
+    assert (await get(gateway, "/api/audit/money", at=asked))["as_of"] == report["as_of"]
+    for present in ("/api/budgets", f"/api/budgets/{made}", "/api/audit/money"):
+        assert (await get(gateway, present))["as_of"] is None
     assert (await as_json(gateway, "budget", "list", "--at", str(asked)))["data"] == [then]
     after = (await get(gateway, f"/api/budgets/{made}", at=asked + 1))["running"]
     assert Decimal(then["running"]["held_usd"]) > Decimal(after["spent_usd"]) > 0

@@ -13,7 +13,7 @@ import nats
 import orjson
 import psycopg
 import pytest
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StreamConfig
 from nats_server import NatsServer
 from sqlalchemy import NullPool, create_engine
 
@@ -21,6 +21,7 @@ from send2llm.bootstrap import build_relay
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections import failed_builds
+from send2llm.infrastructure.projections.removal import remove_projection
 from send2llm.settings import RelaySettings, Settings
 from send2llm.testing.event_writer import EventWriter, said, turn
 from send2llm.testing.eventually import eventually
@@ -68,17 +69,49 @@ def position(migrated: ConnectionInfo) -> Iterator[Callable[[], int]]:
         yield position
 
 
-def messages(server: NatsServer) -> list[nats.aio.msg.Msg]:
+@pytest.fixture
+def failure(migrated: ConnectionInfo) -> Iterator[Callable[[], tuple[str | None, int | None]]]:
+    """Why the relay does not go on, and at which event."""
+    with psycopg.connect(migrated.dsn, autocommit=True) as onlooker:
+
+        def failure() -> tuple[str | None, int | None]:
+            row = onlooker.execute(
+                "SELECT reason, failed_position FROM projection_checkpoints WHERE name = 'relay_nats'"
+            ).fetchone()
+            return row or (None, None)
+
+        yield failure
+
+
+def give_stream(
+    server: NatsServer, name: str = "SEND2LLM", subject: str = "send2llm.events.>", **limits: object
+) -> None:
+    """Make a stream, or change its limits."""
+
+    async def give() -> None:
+        client = await nats.connect(server.url)
+        try:
+            stream = client.jetstream()
+            config = StreamConfig(name=name, subjects=[subject], **limits)
+            try:
+                await stream.add_stream(config)
+            except nats.js.errors.BadRequestError:
+                await stream.update_stream(config)
+        finally:
+            await client.close()
+
+    asyncio.run(give())
+
+
+def messages(server: NatsServer, name: str = "SEND2LLM") -> list[nats.aio.msg.Msg]:
     """All that the stream holds."""
 
     async def read() -> list[nats.aio.msg.Msg]:
         client = await nats.connect(server.url)
         try:
             stream = client.jetstream()
-            number = (await stream.stream_info("SEND2LLM")).state.messages
-            consumer = await stream.pull_subscribe(
-                "send2llm.events.>", stream="SEND2LLM", config=ConsumerConfig(ack_policy=AckPolicy.NONE)
-            )
+            number = (await stream.stream_info(name)).state.messages
+            consumer = await stream.pull_subscribe(">", stream=name, config=ConsumerConfig(ack_policy=AckPolicy.NONE))
             found: list[nats.aio.msg.Msg] = []
             while len(found) < number:
                 found += await consumer.fetch(min(number - len(found), 200), timeout=10)
@@ -108,7 +141,7 @@ def test_every_event_is_handed_on(server, relaying, position, writer, migrated) 
     found = messages(server)
     assert headers(found, "Nats-Msg-Id") == stored_ids(migrated)
     assert headers(found, "Send2LLM-Position") == [str(number) for number in range(1, 8)]
-    assert headers(found, "Send2LLM-Schema-Version") == ["1", "1", "2", "1", "1", "2", "1"]
+    assert headers(found, "Send2LLM-Schema-Version") == ["1", "1", "3", "1", "1", "3", "1"]
     assert found[0].subject == "send2llm.events.conversation.started"
     assert orjson.loads(found[0].data)["data"] == {"labels": {"a": "b"}}
     assert all(orjson.loads(message.data)["event_id"] == message.headers["Nats-Msg-Id"] for message in found)
@@ -132,6 +165,70 @@ def test_what_is_too_large_for_the_broker_comes_without_its_data(server, relayin
     assert "Send2LLM-Data" not in (small.headers or {})
 
 
+def test_what_is_too_large_for_the_stream_comes_without_its_data(server, relaying, position, writer) -> None:
+    give_stream(server, max_msg_size=16_384)
+    last = writer.write(uuid4(), said("x" * 40_000), said("small"))[-1]
+    with relaying():
+        eventually(lambda: position() == last)
+    large, small = messages(server)
+    assert (large.headers or {})["Send2LLM-Data"] == "left-out"
+    assert "Send2LLM-Data" not in (small.headers or {})
+
+
+def test_a_limit_that_the_stream_got_meanwhile_is_heeded(server, relaying, position, writer) -> None:
+    with relaying():
+        first = writer.write(uuid4(), said("x" * 40_000))[-1]
+        eventually(lambda: position() == first)
+        give_stream(server, max_msg_size=16_384)
+        last = writer.write(uuid4(), said("y" * 40_000))[-1]
+        eventually(lambda: position() == last)
+    whole, left_out = messages(server)
+    assert "Send2LLM-Data" not in (whole.headers or {})
+    assert (left_out.headers or {})["Send2LLM-Data"] == "left-out"
+
+
+def test_a_refused_event_is_seen_and_can_be_left_out(server, relaying, position, failure, writer, migrated) -> None:
+    """Another stream has its subject, so the relay's own refuses it; what stands before it is handed on."""
+    for topic in ("message_added", "completion_received"):
+        give_stream(server, name=f"OTHER{topic}", subject=f"send2llm.events.conversation.{topic}")
+    give_stream(server, subject="send2llm.events.conversation.completion_requested")
+    conversation = uuid4()
+    asked, requested, received = writer.write(conversation, *turn("hello"))
+    with relaying(), create_engine(migrated.sqlalchemy_url, poolclass=NullPool).connect() as connection:
+        for culprit in (asked, received):
+            eventually(lambda culprit=culprit: failure()[1] == culprit)
+            assert "expected stream does not match" in (failure()[0] or "")
+            assert position() == culprit - 1
+            with connection.begin():
+                failed_builds.skip(connection, "relay_nats", culprit, "me", None)
+        eventually(lambda: position() == received)
+        assert failure() == (None, None)
+    assert headers(messages(server), "Send2LLM-Position") == [str(requested)]
+
+
+def test_an_event_that_no_stream_wants_is_seen(server, relaying, position, failure, writer) -> None:
+    give_stream(server, subject="send2llm.events.conversation.message_added")
+    asked, requested, _ = writer.write(uuid4(), *turn("hello"))
+    with relaying():
+        eventually(lambda: failure()[1] == requested)
+        assert "NoStreamResponse" in (failure()[0] or "")
+        assert position() == asked
+        give_stream(server)
+        eventually(lambda: position() == requested + 1)
+        assert failure() == (None, None)
+
+
+def test_a_stream_that_is_full_is_waited_for(server, relaying, position, failure, writer) -> None:
+    give_stream(server, max_msgs=1, discard=DiscardPolicy.NEW)
+    last = writer.write(uuid4(), *turn("hello"))[-1]
+    with relaying():
+        eventually(lambda: "maximum messages exceeded" in (failure()[0] or ""))
+        assert failure()[1] is None  # it is no event's fault
+        give_stream(server, max_msgs=10, discard=DiscardPolicy.NEW)
+        eventually(lambda: position() == last)
+    assert len(messages(server)) == 3
+
+
 def test_a_broker_that_is_away_is_waited_for_and_seen(server, relaying, position, writer, migrated) -> None:
     server.kill()
     last = writer.write(uuid4(), *turn("hello"))[-1]
@@ -151,7 +248,7 @@ def test_a_broker_that_is_away_is_waited_for_and_seen(server, relaying, position
 
 @pytest.mark.parametrize("command", ["skip", "retry"])
 def test_an_event_that_cannot_be_read_is_seen_and_stepped_over(
-    server, relaying, position, writer, migrated, command
+    server, relaying, position, failure, writer, migrated, command
 ) -> None:
     before = writer.write(uuid4(), *turn("before"))[-1]
     stream = f"conversation-{uuid4()}"
@@ -162,13 +259,6 @@ def test_an_event_that_cannot_be_read_is_seen_and_stepped_over(
             (stream,),
         ).fetchone()[0]
         last = writer.write(uuid4(), *turn("after"))[-1]
-
-        def failure() -> tuple[str | None, int | None]:
-            row = onlooker.execute(
-                "SELECT reason, failed_position FROM projection_checkpoints WHERE name = 'relay_nats'"
-            ).fetchone()
-            return row or (None, None)
-
         with relaying(topics=("conversation.completion_received", "conversation.closed")):
             eventually(lambda: failure()[1] == culprit)
             assert "UnreadableEvent" in (failure()[0] or "")
@@ -197,6 +287,19 @@ def test_a_paused_relay_stands_still(server, relaying, position, writer, migrate
         assert onlooker.execute(asleep).fetchone() == (1,)
         onlooker.execute("UPDATE projection_checkpoints SET paused = false")
         eventually(lambda: position() == more)
+
+
+def test_it_begins_anew_for_another_stream_once_its_row_is_dropped(
+    server, relaying, position, writer, migrated
+) -> None:
+    last = writer.write(uuid4(), *turn("hello"))[-1]
+    with relaying():
+        eventually(lambda: position() == last)
+    with create_engine(migrated.sqlalchemy_url, poolclass=NullPool).begin() as connection:
+        remove_projection(connection, "relay_nats")
+    with relaying(stream="ANOTHER", subject="anew"):
+        eventually(lambda: position() == last)
+    assert len(messages(server, "ANOTHER")) == 3
 
 
 def test_nothing_is_lost_whoever_is_killed(server, position, migrated) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from send2llm.application.published_events import Wanted
+from send2llm.application.published_events import PublishedPage, Wanted
 from send2llm.domain.errors import StoreUnavailable, UnreadableEvent
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.codec import EventCodec
@@ -25,7 +25,7 @@ from send2llm.infrastructure.feed.published import CHANNEL
 from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION, NOTICE_VANISHED_CLIENT
 from send2llm.infrastructure.projections.failures import is_passing, reason_of
 from send2llm.infrastructure.relay.position import RelayPosition
-from send2llm.infrastructure.relay.target import RelayFailed, RelayTarget
+from send2llm.infrastructure.relay.target import EventRefused, RelayFailed, RelayTarget
 
 PAGE = 500
 PAGE_BYTES = 1024 * 1024
@@ -96,7 +96,7 @@ class EventRelay:
                 log.info("relay.running", relay=self._name)
                 await self._relay(position, EventPages(pool, self._documents), target, stop)
             except RelayFailed as error:
-                await _tell(position, str(error))
+                await _tell(position, str(error), error.position if isinstance(error, EventRefused) else None)
                 raise
             except Exception as error:  # whatever it was, people shall see why it does not go on
                 if not (is_passing(error) or isinstance(error, StoreUnavailable)):
@@ -118,12 +118,25 @@ class EventRelay:
             except UnreadableEvent as error:
                 await self._step_over(position, at, error, stop)
                 continue
-            if page.events:
-                await target.publish(page.events)
-            if page.reached > at:
-                await position.move(at, page.reached, len(page.events) / max(time.monotonic() - began, 1e-6))
-            if not page.more:
+            reached = await self._hand_on(position, at, page, target) if page.events else page.reached
+            if reached > at:
+                await position.move(at, reached, len(page.events) / max(time.monotonic() - began, 1e-6))
+            if reached == page.reached and not page.more:
                 await self._wait(self._poll, stop)
+
+    async def _hand_on(self, position: RelayPosition, at: int, page: PublishedPage, target: RelayTarget) -> int:
+        """How far the page is done with: all of it, or up to an event that the broker refused and people gave up."""
+        try:
+            await target.publish(page.events)
+        except EventRefused as error:
+            if await position.skipped(error.position):
+                log.warning("relay.skipped", relay=self._name, position=error.position)
+                return error.position
+            taken = [event.position for event in page.events if event.position < error.position]
+            if taken:
+                await position.move(at, taken[-1], 0.0)
+            raise
+        return page.reached
 
     async def _step_over(self, position: RelayPosition, at: int, error: UnreadableEvent, stop: threading.Event) -> None:
         """Pass over an event that nobody can read, once somebody has said so; all before it was handed on."""
@@ -147,8 +160,8 @@ class EventRelay:
                     await self._alarm.wait()
 
 
-async def _tell(position: RelayPosition, reason: str) -> None:
+async def _tell(position: RelayPosition, reason: str, culprit: int | None = None) -> None:
     """Write down why it does not go on; the row may not be there yet."""
     with suppress(psycopg.Error):
         await position.read()
-        await position.fail(reason)
+        await position.fail(reason, culprit)

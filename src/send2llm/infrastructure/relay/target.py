@@ -13,6 +13,14 @@ class RelayFailed(Send2LLMError):
     code = "relay_failed"
 
 
+class EventRefused(RelayFailed):
+    """The broker has all events before the one at ``position``, and does not take that one."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
+
+
 class RelayTarget(Protocol):
     """A connection to a broker, open for as long as its context is."""
 
@@ -23,5 +31,5 @@ class RelayTarget(Protocol):
     async def __aexit__(self, *exception: object) -> None: ...
 
     async def publish(self, events: Sequence[PublishedEvent]) -> None:
-        """Return when the broker has all of them in its keeping; raises ``RelayFailed``."""
+        """Return when the broker has all of them in its keeping; raises ``RelayFailed``, or ``EventRefused``."""
         ...

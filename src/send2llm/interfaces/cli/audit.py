@@ -13,7 +13,7 @@ from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import console, count, local_time, note, show_table, usd, warn, write_json
-from send2llm.interfaces.cli.report_options import OPTIONS, At, as_of
+from send2llm.interfaces.cli.report_options import OPTIONS, At, as_of, tell_moment
 from send2llm.interfaces.cli.service import DEFAULT_URL
 from send2llm.interfaces.cli.trail import trail
 from send2llm.interfaces.cli.verification import show_verification
@@ -45,6 +45,7 @@ def money(*, at: At = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> 
         write_json(audit)
     else:
         _show(audit)
+        tell_moment(audit)
     if audit["differences"]:
         raise typer.Exit(1)
 

@@ -20,7 +20,7 @@ from send2llm.interfaces.cli.budget_tables import show_budget, show_budgets, sho
 from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import note, write_json
-from send2llm.interfaces.cli.report_options import At, as_of
+from send2llm.interfaces.cli.report_options import At, as_of, tell_moment
 from send2llm.interfaces.cli.service import DEFAULT_URL
 
 OPTIONS = {
@@ -109,10 +109,14 @@ def list_(*, at: At = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> 
         found = client.get("/api/budgets", at=when)
     if as_json:
         write_json(found)
-    elif not found["data"]:
+        return
+    if found["data"]:
+        show_budgets(found["data"])
+    elif when is None:
         note("There is no budget yet. Set one with: send2llm budget set openai --limit 50 --period month")
     else:
-        show_budgets(found["data"])
+        note("There was no budget then.")
+    tell_moment(found)
 
 
 @app.command("show")
@@ -136,6 +140,7 @@ def show(
         write_json(found)
     else:
         show_budget(found)
+        tell_moment(found)
 
 
 @app.command("explain")

@@ -201,7 +201,11 @@ class Budget(BudgetPlan):
     running: Running
 
 
-class Budgets(_Answer):
+class BudgetAsOf(Budget, _Report):
+    """A budget and one of its periods, and of when that is."""
+
+
+class Budgets(_Report):
     """All budgets, in the order in which they were set up."""
 
     data: list[Budget]
@@ -352,9 +356,10 @@ class PeriodTotals(_Answer):
 
 
 class MoneyAudit(_Answer):
-    """Whether the books agree."""
+    """Whether the books agree, up to `position`; `as_of` is `null` when no moment was asked for."""
 
     agrees: bool
+    as_of: datetime | None
     position: int
     calls: int
     cost_usd: Usd

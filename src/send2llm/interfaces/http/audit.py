@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from send2llm.application.log_verification import Progress
+from send2llm.application.moments import Moment
 from send2llm.application.money_audit import MoneyAudit
 from send2llm.domain.errors import Send2LLMError
 from send2llm.infrastructure.ending_tasks import end_tasks
@@ -45,10 +46,10 @@ async def money(service: TheService, at: At = None, accept: Annotated[str, Heade
     if "text/event-stream" in accept:
 
         async def audit(progress: Progress) -> dict[str, Any]:
-            return _shown(await service.audit_money(progress, moment))
+            return _shown(await service.audit_money(progress, moment), moment)
 
         return _Told(audit)
-    return views.json_response(_shown(await service.audit_money(moment=moment)))
+    return views.json_response(_shown(await service.audit_money(moment=moment), moment))
 
 
 @router.get("/seals", summary="The seals of the log", response_model=None, responses=ends(answers.Seals))
@@ -147,8 +148,8 @@ async def _told(work: Callable[[Progress], Coroutine[Any, Any, dict[str, Any]]])
         await end_tasks(working, word)
 
 
-def _shown(audit: MoneyAudit) -> dict[str, Any]:
-    return {"agrees": not audit.differences, **asdict(audit)}
+def _shown(audit: MoneyAudit, moment: Moment | None) -> dict[str, Any]:
+    return {"agrees": not audit.differences, "as_of": moment and moment.time, **asdict(audit)}
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

@@ -17,7 +17,7 @@ from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.bodies import ChangeBudget, DefineBudget, RetireBudget
 from send2llm.interfaces.http.dependencies import TheContext, TheService
 from send2llm.interfaces.http.descriptions import ends
-from send2llm.interfaces.http.moments import At, moment_of
+from send2llm.interfaces.http.moments import At, moment_of, shown_moment
 from send2llm.interfaces.http.strict_route import StrictRoute
 
 router = APIRouter(prefix="/api/budgets", tags=["budgets"], route_class=StrictRoute)
@@ -56,10 +56,12 @@ async def list_budgets(service: TheService, retired: bool = False, at: At = None
         reports = await service.budget_queries.all(retired=retired)
     else:
         reports = await service.budgets_as_of.all(moment, retired=retired)
-    return views.json_response({"data": [_report(service, report) for report in reports]})
+    return views.json_response({"data": [_report(service, report) for report in reports], **shown_moment(moment)})
 
 
-@router.get("/{budget_id}", summary="Where a budget stands", response_model=None, responses=ends(answers.Budget, 404))
+@router.get(
+    "/{budget_id}", summary="Where a budget stands", response_model=None, responses=ends(answers.BudgetAsOf, 404)
+)
 async def show(service: TheService, budget_id: UUID, period: Period = None, at: At = None) -> Response:
     """Of what may be spent, so much is settled, so much lent to processes (calls hold a part of it), the rest left.
 
@@ -70,7 +72,7 @@ async def show(service: TheService, budget_id: UUID, period: Period = None, at: 
         report = await service.budget_queries.one(budget_id, period)
     else:
         report = await service.budgets_as_of.one(budget_id, moment, period)
-    return views.json_response(_report(service, report))
+    return views.json_response({**_report(service, report), **shown_moment(moment)})
 
 
 @router.patch("/{budget_id}", summary="Change a budget", response_model=None, responses=ends(answers.Budget, 404, 409))
