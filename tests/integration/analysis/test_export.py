@@ -144,6 +144,7 @@ def test_killed_wherever_it_is_nothing_is_missing_and_nothing_twice(
         if code == 0:
             break
         assert code == -9
+        ended.add(str(ask(f"meanwhile {rename}")))  # so the next run has another batch, and writes other files
 
     assert rename > 4
     assert exported(folder) == stored(migrated)

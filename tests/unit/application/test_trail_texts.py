@@ -12,7 +12,7 @@ TEXTS = {
     "conversation.started": {"labels"},
     "conversation.message_added": {"message"},
     "conversation.context_shortened": {"summary"},
-    "conversation.completion_requested": {"parameters"},
+    "conversation.completion_requested": {"parameters", "request_digest"},
     "conversation.attempt_failed": {"detail"},
     "conversation.completion_received": {"answers"},
     "conversation.completion_failed": {"detail"},
@@ -20,11 +20,12 @@ TEXTS = {
     "conversation.feedback_given": {"comment"},
     "conversation.closed": {"reason"},
     "conversation.erased": {"reason"},
+    "idempotency.key_claimed": {"request_digest"},
     "budget_plan.retired": {"reason"},
     "template.version_added": {"messages", "variables"},
     "template.retired": {"reason"},
 }
-"""Fields that hold words of callers, of models or of operators."""
+"""Fields that hold words of callers, of models or of operators, or digests of these."""
 
 
 @pytest.mark.parametrize("event_type", list(EventRegistry.default()), ids=lambda event_type: event_type.topic)

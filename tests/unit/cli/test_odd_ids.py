@@ -1,6 +1,6 @@
 import pytest
 
-from send2llm.testing.api import FakeApi
+from send2llm.testing.api import FakeApi, FakeConversation
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,12 @@ def test_an_odd_id_is_that_of_no_conversation(run, api: FakeApi, command: list[s
     done = run(*command)
     assert done.exit_code == 1
     assert "`send2llm history` lists the conversations." in done.errors
+
+
+@pytest.mark.parametrize("odd", ["a/events", "x/../a", "/"])
+def test_an_odd_id_reaches_no_other_address(run, api: FakeApi, odd: str):
+    api.conversations["a"] = FakeConversation("a", {})
+    done = run("history", odd)
+    assert done.exit_code == 1
+    assert "have no slash" in done.errors
+    assert api.requests == []
