@@ -178,6 +178,25 @@ async def test_several_topics_a_tenant_and_a_stream(published, writer) -> None:
     assert [len(follower.seen) for follower in followers] == [38, 12, 4]
 
 
+async def test_what_is_stored_while_a_page_of_a_stream_is_read_is_not_passed_by(pool, writer) -> None:
+    conversation = uuid4()
+
+    class Busy(EventPages):
+        """Something is stored before and after each look at the end of the log."""
+
+        async def head(self) -> int:
+            writer.write(conversation, said("before"))
+            head = await super().head()
+            writer.write(conversation, said("after"))
+            return head
+
+    pages = Busy(pool, EventDocuments(EventCodec(EventRegistry.default())))
+    wanted = Wanted(stream=f"conversation-{conversation}")
+    first = await pages.read(0, 100, wanted)
+    second = await pages.read(first.reached, 100, wanted)
+    assert positions([first, second]) == [1, 2, 3, 4]
+
+
 async def test_large_events_make_small_pages(make, writer) -> None:
     published = make(page_bytes=10_000, kept_bytes=20_000)
     for _ in range(8):

@@ -232,6 +232,21 @@ async def test_nothing_is_left_behind_and_nothing_else_is_touched(
             assert connection.execute(f"SELECT count(*) FROM {query}".encode()).fetchone() == (0,), query
 
 
+async def test_tables_that_move_on_while_the_question_is_asked_do_not_matter(
+    migrated: ConnectionInfo, writer: EventWriter, past: ProjectionsAsOf
+) -> None:
+    conversation_id = uuid4()
+    last = writer.write(conversation_id, ConversationStarted(), *turn("first"))[-1]
+    follow(migrated, [HistoryProjection()], writer, 100)
+
+    def question(connection: Connection) -> int:
+        writer.write(conversation_id, *turn("second"))
+        follow(migrated, [HistoryProjection()], writer, 100)
+        return connection.execute(text("SELECT sum(message_count) FROM history_conversations")).scalar_one()
+
+    assert await past.ask(HistoryProjection(), last, question, {conversations: "id"}) == 2
+
+
 class Meddling:
     """A projection that breaks the contract: it writes to a table that is not its own."""
 
