@@ -312,6 +312,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"the route {name} needs at least one candidate, such as openai/gpt-5-mini")
         return routes
 
+    @field_validator("prices")
+    @classmethod
+    def _prices_are_of_models(cls, prices: dict[str, PriceSettings]) -> dict[str, PriceSettings]:
+        for name in prices:
+            provider, _, model = name.partition("/")
+            if not provider or not model:
+                raise ValueError(f"{name!r} is no model: name it provider/model, such as openai/gpt-5-mini")
+        return prices
+
     @property
     def secrets(self) -> frozenset[str]:
         """Every value that must never be shown, in a log or elsewhere."""

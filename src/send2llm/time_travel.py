@@ -41,6 +41,7 @@ from send2llm.infrastructure.event_store.streams import BudgetStreams
 from send2llm.infrastructure.feed.documents import EventDocuments
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
 from send2llm.infrastructure.projections.past import ProjectionsAsOf
+from send2llm.infrastructure.projections.soundness import checked
 from send2llm.infrastructure.read_models.reports_as_of import PostgresReportsAsOf
 from send2llm.infrastructure.read_models.trail_queries import PostgresTrails
 from send2llm.infrastructure.system import SystemClock
@@ -190,5 +191,7 @@ class Then:
         """What ``statements`` find in the tables of a projection, which may be your own and need not be running.
 
         It is folded up to the moment into temporary tables, which nobody else sees, under the names that it gave them.
+        Raises ``ConfigurationError`` for what no service would run as a projection, and what else its fold raises.
         """
-        return await self._parts.reports.tables(projection, self.moment).read("the projection", *statements)
+        sound = checked(projection, type(projection).__name__)
+        return await self._parts.reports.tables(sound, self.moment).read("the projection", *statements)

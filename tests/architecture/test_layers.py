@@ -12,6 +12,7 @@ import grimp
 import pytest
 
 import send2llm
+from send2llm.bootstrap import built_in_projections
 
 PACKAGE = Path(send2llm.__file__).parent
 PROJECT = Path(__file__).parents[2]
@@ -54,6 +55,18 @@ def test_nothing_is_imported_in_circles():
         TopologicalSorter(imports).prepare()
     except CycleError as error:
         pytest.fail("Imports go in a circle: " + " <- ".join(error.args[1]))
+
+
+def test_built_in_projections_are_written_with_what_everybody_has():
+    """What they import of Send2LLM is public, or a part of theirs."""
+    graph, folder = grimp.build_graph("send2llm", cache_dir=None), "send2llm.infrastructure.read_models."
+    parts = {type(projection).__module__ for projection in built_in_projections()}
+    used = {module for part in parts for module in graph.find_modules_directly_imported_by(part)}
+    while more := {module for module in used if module.startswith(folder)} - parts:
+        parts |= more
+        used |= {module for part in more for module in graph.find_modules_directly_imported_by(part)}
+    assert used - parts == {"send2llm.projections", "send2llm.events"}
+    assert len(parts) > 10
 
 
 def test_every_module_is_looked_at():

@@ -1,7 +1,10 @@
 """Databases with all tables, and events in them."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from uuid import uuid4
 
+import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
@@ -25,6 +28,19 @@ def migrated(postgres_server: TestDatabaseServer, migrated_template: ConnectionI
     info = postgres_server.create_database(migrated_template)
     yield info
     postgres_server.drop(info)
+
+
+@pytest.fixture
+def poor_role(migrated: ConnectionInfo) -> Iterator[ConnectionInfo]:
+    """The database for a role that may use all tables, and make some: the least with which projections go on."""
+    name = f"poor_{uuid4().hex}"
+    with psycopg.connect(migrated.dsn, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {name} LOGIN".encode())
+        owner.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {name}".encode())
+        owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}".encode())
+        owner.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}".encode())
+        yield replace(migrated, user=name)
+        owner.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}".encode())
 
 
 @pytest.fixture

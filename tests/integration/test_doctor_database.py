@@ -41,6 +41,16 @@ def test_a_server_that_is_not_durable(migrated: ConnectionInfo):
     assert examine(migrated)["fsync"].verdict == "warn"  # the tests' own server trades durability for speed
 
 
+def test_a_role_with_few_rights(migrated: ConnectionInfo, poor_role: ConnectionInfo):
+    assert examine(migrated)["database rights"].verdict == "ok"
+    found = examine(poor_role)["database rights"]
+    assert (found.verdict, poor_role.user in found.found) == ("warn", True)
+    for statement in found.remedy.removeprefix("Let the database's owner run: ").split("; "):
+        with psycopg.connect(migrated.dsn, autocommit=True) as owner:
+            owner.execute(statement.encode())
+    assert examine(poor_role)["database rights"].verdict == "ok"
+
+
 def test_a_disabled_trigger(migrated: ConnectionInfo):
     with psycopg.connect(migrated.dsn, autocommit=True) as connection:
         connection.execute("ALTER TABLE stored_events DISABLE TRIGGER stored_events_append_only")

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import create_engine
 
 from send2llm.infrastructure.log_seals.queries import PostgresSeals
@@ -61,6 +62,25 @@ async def test_a_log_is_sealed_as_it_grows(migrated: ConnectionInfo, say: Callab
 
     assert (found.fault, found.events, found.unsealed) == ("", BLOCK + 15, 3)
     assert found.seals >= 3
+
+
+async def test_the_time_zone_of_the_database_is_nothing_to_the_seals(
+    migrated: ConnectionInfo, say: Callable[[int], None]
+) -> None:
+    def tell_times_in(zone: str) -> None:
+        with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+            database = sql.Identifier(migrated.dbname)
+            connection.execute(sql.SQL("ALTER DATABASE {} SET timezone = {}").format(database, zone))
+
+    kept = []
+    for count, zone in enumerate(("Europe/Berlin", "Asia/Kathmandu"), 1):
+        tell_times_in(zone)
+        say(5)
+        with sealing(migrated):
+            eventually(lambda wanted=5 * count: sealed(migrated) == wanted)
+        kept += (await PostgresSeals(migrated).seals(0, 1)).seals
+        found = await PostgresSeals(migrated).verify(trusted=[KEY.public], kept=kept)
+        assert (found.fault, found.events) == ("", 5 * count)
 
 
 async def test_an_event_that_commits_late_is_sealed_in_its_place(migrated: ConnectionInfo) -> None:

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData
 
-from send2llm.bootstrap import projections
+from send2llm.bootstrap import built_in_projections, projections
 from send2llm.domain.errors import ConfigurationError
+from send2llm.infrastructure.projections.soundness import checked
 from send2llm.interfaces.serving.supervisor import ServiceSupervisor
 from send2llm.settings import Settings
 
@@ -38,7 +39,8 @@ def test_what_cannot_be_loaded_is_told(place):
 
 
 SOUND = """
-from sqlalchemy import Column, MetaData, Table, Text
+from sqlalchemy import *
+from sqlalchemy.dialects.postgresql import DOMAIN
 from send2llm.projections import table_name
 
 class Mine:
@@ -66,6 +68,30 @@ class Mine:
         ("version = 1", 'version = "1"', "its version is '1'"),
         ('table_name(name, version, "kept")', '"kept"', "'kept' has to be named by table_name"),
         ('table_name(name, version, "kept")', 'table_name(name, 2, "kept")', "has to be named by table_name"),
+        ('"mine"', f'"{"m" * 41}"', "its name is 'm+'; it has 41 characters, and 40 are the most"),
+        ("version = 1", f"version = {2**31}", f"its version is {2**31}; use 1, 2 and so on"),
+        ('table_name(name, version, "kept")', f'"mine_v1_{"ü" * 30}"', "'mine_v1_ü+' is longer than 63 bytes"),
+        (
+            ", Text))",
+            ", Text), Column('n', Integer, Sequence('numbers')))",
+            "the sequence 'numbers', which all versions",
+        ),
+        (
+            ", Text))",
+            ", Text)); Sequence('numbers', metadata=tables)",
+            "it makes the sequence 'numbers'.* use Identity",
+        ),
+        (", Text))", ", Enum('a', name='kind')))", "it makes the type 'kind', which all versions .* native_enum=False"),
+        (", Text))", ", ARRAY(DOMAIN('kind', Text))))", "it makes the type 'kind'"),
+        (", Text))", ", Text), Index('by_word', 'word'))", "its index or constraint 'by_word' needs 'mine_v1_' in its"),
+        (
+            ", Text))",
+            ", Text), UniqueConstraint('word', name='one'))",
+            "its index or constraint 'one' needs 'mine_v1_'",
+        ),
+        (", Text))", ", Text), PrimaryKeyConstraint('word', name='pk'))", "its index or constraint 'pk' needs"),
+        (", Text))", "))", "its tables cannot be made: .in table 'mine_v1_kept', column 'word'"),
+        (", Text))", ", Text, ForeignKey('theirs.id')))", "its tables cannot be made: .* table 'theirs'"),
         ("frozenset", "None and frozenset", "its topics are None; write a set of texts"),
         ('"conversation.closed"', "7", "its topics are frozenset..7..; write a set of texts"),
         ("    def fold", "    tables = []\n\n    def fold", "its tables are .*; use a MetaData of SQLAlchemy"),
@@ -98,6 +124,25 @@ def test_whatever_can_be_called_with_events_and_a_connection_is_a_fold(tmp_path,
     (tmp_path / "mine.py").write_text(SOUND.replace("    def fold(self, events, connection):\n        pass", fold))
 
     assert names_at(str(tmp_path)) == [*names_at(), "mine"]
+
+
+def test_what_each_version_has_for_itself_is_sound(tmp_path):
+    columns = """, Enum("a", name="kind", native_enum=False), index=True, unique=True),
+        Column("id", BigInteger, primary_key=True), Column("number", Integer, Identity()),
+        Index("mine_v1_by_number", "number"), CheckConstraint("number > 0", name="positive"),
+        UniqueConstraint("word", "number", name="one_in_mine_v1_kept"))
+    @event.listens_for(kept, "after_create")
+    def look(table, connection, **_):
+        connection.execute(text("SELECT 1")).scalar_one()
+"""
+    (tmp_path / "mine.py").write_text(SOUND.replace(", Text))", columns))
+
+    assert names_at(str(tmp_path)) == [*names_at(), "mine"]
+
+
+def test_those_that_come_along_are_sound():
+    for projection in built_in_projections():
+        assert checked(projection, "here") is projection
 
 
 def test_a_base_class_in_the_folder_is_no_projection(tmp_path):

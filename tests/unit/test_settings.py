@@ -132,6 +132,8 @@ def test_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch, variable: str, hin
         ("workers = 0", "workers: "),
         ("[timeouts]\ntotal = nan", "timeouts.total: "),
         ('[prices."a/b"]\ninput = -1\noutput = 1', "prices.a/b.input: "),
+        ("[prices.large]\ninput = 1\noutput = 1", "'large' is no model: name it provider/model"),
+        ('[prices."house/"]\ninput = 1\noutput = 1', "'house/' is no model: name it provider/model"),
         ("port = ", "is not valid TOML"),
     ],
 )

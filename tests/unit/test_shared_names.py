@@ -36,7 +36,12 @@ class Named:
             "'mine_v1_kept' .* a view of mine, and is that of a table of mine, version 1",
         ),
         ([Named("a", "b_v1_c"), Named("a_v1_b", "c")], "'a_v1_b_v1_c'"),
+        (
+            [Named("api", "calls_rows", version=2), Named("api_v2_calls", "rows")],
+            "'api_v2_calls_rows' .* a view of api_v2_calls, and is that of a table of api, version 2",
+        ),
         ([Named("mine"), Named("mine")], "Two projections are called mine, version 1"),
+        ([Named("relay_nats")], "relay_nats is the name of the relay of events; give your projection another one"),
         ([Named("usage", version=7)], "usage is a projection of Send2LLM's own"),
     ],
 )

@@ -110,15 +110,14 @@ class Intents:
 
     async def _store(self, opening: _Opening, patience: Patience, *, fresh: bool) -> OpenCall | Reply:
         command, context = opening.command, opening.context
-        claim = digest = None
+        claim, digest = None, ""
         key = command.idempotency_key
         conversation_id = command.conversation_id
         if key is not None:
             digest = request_digest(command, key)
             claim = await self._conversations.claim(key, context.tenant)
             if claim.event is not None:
-                _must_be_the_same(claim.event, command, digest)
-                answered = await self._answered(claim.event)
+                answered = await self._answered(claim.event, command, digest)
                 if answered is not None:
                     return answered
                 conversation_id = claim.event.conversation_id
@@ -129,11 +128,11 @@ class Intents:
             transcript = await self._prepared(opening, opening.prepare, conversation, completion_id, transcript)
         admitted = await self._admit(opening, conversation, completion_id, transcript)
         try:
-            conversation.request_completion(self._request(opening, completion_id, admitted))
+            conversation.request_completion(self._request(opening, completion_id, admitted, digest))
             await self._conversations.save(
                 conversation,
                 context,
-                claim=None if claim is None else (claim, _claimed(conversation.id, completion_id, digest)),
+                claim=None if claim is None else (claim, _claimed(conversation.id, completion_id)),
                 holds=() if admitted.hold is None else admitted.hold.events(conversation.id),
             )
         except StoreUnavailable:
@@ -215,7 +214,7 @@ class Intents:
             error.conversation_id = conversation.id
             raise CallRefused(error, conversation.id, completion_id, decision, opening.started) from None
 
-    def _request(self, opening: _Opening, completion_id: UUID, admitted: Admitted) -> CompletionRequested:
+    def _request(self, opening: _Opening, completion_id: UUID, admitted: Admitted, digest: str) -> CompletionRequested:
         command, candidate, hold = opening.command, admitted.candidate, admitted.hold
         price = self._prices.price(candidate.provider, candidate.model)
         return CompletionRequested(
@@ -233,12 +232,14 @@ class Intents:
             paid_by=hold.paid_by if hold else (),
             passed_over=admitted.passed_over,
             idempotency_key=command.idempotency_key,
+            request_digest=digest,
             template=command.template,
         )
 
-    async def _answered(self, claimed: IdempotencyKeyClaimed) -> Reply | None:
+    async def _answered(self, claimed: IdempotencyKeyClaimed, command: SendMessage, digest: str) -> Reply | None:
         conversation = await self._conversations.load(claimed.conversation_id, fresh=True)
         conversation.must_not_be_erased()
+        _must_be_the_same(claimed.request_digest or conversation.request_digest(claimed.completion_id), command, digest)
         try:
             ending = conversation.ending(claimed.completion_id).event
         except CompletionNotFound:
@@ -278,11 +279,11 @@ def _transcript(conversation: Conversation, said: Sequence[Message], new: Sequen
     return Transcript(conversation.id, [*said, *conversation.messages[stored:]], unchanged)
 
 
-def _claimed(conversation_id: UUID, call: UUID, digest: str | None) -> IdempotencyKeyClaimed:
-    return IdempotencyKeyClaimed(conversation_id=conversation_id, completion_id=call, request_digest=digest or "")
+def _claimed(conversation_id: UUID, call: UUID) -> IdempotencyKeyClaimed:
+    return IdempotencyKeyClaimed(conversation_id=conversation_id, completion_id=call)
 
 
-def _must_be_the_same(claimed: IdempotencyKeyClaimed, command: SendMessage, digest: str) -> None:
-    # Claims of earlier versions hold a digest without a key.
-    if claimed.request_digest != digest and claimed.request_digest != request_digest(command):
+def _must_be_the_same(stored: str, command: SendMessage, digest: str) -> None:
+    # Early claims hold a digest without a key.
+    if stored not in (digest, request_digest(command)):
         raise IdempotencyKeyReused

@@ -100,10 +100,11 @@ def view_name(projection: str, table: str) -> str:
     return f"{projection}_{table}"
 
 
-BuildRole = Literal["live", "building", "retired", "verifying", "verified", "different"]
+BuildRole = Literal["live", "building", "retired", "verifying", "verified", "different", "relay"]
 """What a build is there for. ``live``: it is what is read. ``building``: it will be, when it has caught up.
 ``retired``: it was, and is kept up to date so that it can be again. ``verifying``: it is folded from zero to be
-compared with the live one; then ``verified``, or ``different``."""
+compared with the live one; then ``verified``, or ``different``. ``relay``: it is no projection, and has no builds; it
+hands events on."""
 
 ProjectionState = Literal["running", "failed", "paused", "waiting", "done"]
 """``running``: a living process keeps it up to date. ``failed``: its fold raised, and it stands at its
@@ -122,7 +123,8 @@ class ProjectionStatus:
     ``rate`` is in events a second, during the last spell of work. ``reason`` and ``failed_position`` say why
     and where it failed; there is no position when it failed before it came to any event. Of a build that was
     compared, ``reason`` tells what is different. ``skipped`` counts events that somebody decided to leave out.
-    ``waits_for`` says who keeps a build that has caught up from taking its place.
+    ``waits_for`` says who keeps a build that has caught up from taking its place, or one that nobody needs any more
+    from being removed.
     """
 
     name: str
@@ -170,8 +172,8 @@ class ProjectionStatuses(Protocol):
 class ProjectionBuilds(Protocol):
     """What can be done with the builds of projections; runners, wherever they are, notice within a second.
 
-    Every method raises ``ProjectionNotFound``, ``ProjectionConflict`` when the build is not in a state for it, and
-    ``StoreUnavailable``.
+    Every method raises ``ProjectionNotFound``, ``ProjectionConflict`` when the build is not in a state for it,
+    ``DatabaseRightMissing``, and ``StoreUnavailable``.
     """
 
     async def rebuild(self, name: str) -> ProjectionStatus:

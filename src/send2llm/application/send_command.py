@@ -45,8 +45,8 @@ class SendMessage:
 def request_digest(command: SendMessage, idempotency_key: str = "") -> str:
     """What makes two requests the same: the model, the messages, the conversation, and how to answer.
 
-    It is stored, so it must not change: parameters at their defaults do not count, and so new ones may be added. The
-    idempotency key, which is stored nowhere, keeps whoever sees the digest from guessing what was said.
+    It is stored, so it must not change: parameters at their defaults do not count, and so new ones may be added. It is
+    keyed by the idempotency key, and stored among the texts: whoever knows both could try guesses of what was said.
     """
     usual = Parameters()
     chosen = {

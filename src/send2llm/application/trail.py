@@ -80,7 +80,7 @@ FACTS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "completion_id requested_model decision error detail shortfall passed_over"
             ),
             "conversation.feedback_given": "completion_id score",
-            "idempotency.key_claimed": "conversation_id completion_id request_digest",
+            "idempotency.key_claimed": "conversation_id completion_id",
             "budget_plan.defined": "scope limit_usd recurrence carry_over thresholds",
             "budget_plan.changed": "limit_usd carry_over thresholds",
             "budget.period_opened": "budget_id scope period limit_usd carried_over_usd carry_over thresholds",

@@ -11,6 +11,7 @@ from send2llm.bootstrap.database import (
     text_keys,
 )
 from send2llm.bootstrap.followers import build_projector, build_relay, build_sealer, built_in_projections, projections
+from send2llm.bootstrap.key_files import SEALING_KEY_FILE, open_key_files
 from send2llm.bootstrap.models import (
     catalogue_of_history,
     model_names,
@@ -21,6 +22,7 @@ from send2llm.bootstrap.models import (
 from send2llm.bootstrap.service import Service
 
 __all__ = [
+    "SEALING_KEY_FILE",
     "TEXT_KEYS_FILE",
     "Service",
     "build_projector",
@@ -32,6 +34,7 @@ __all__ = [
     "database_of",
     "event_codec",
     "model_names",
+    "open_key_files",
     "price_book",
     "price_book_of_history",
     "projections",

@@ -15,6 +15,7 @@ from send2llm.infrastructure.read_models.cost_ledger import CostLedgerProjection
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.infrastructure.read_models.trail import TrailProjection
 from send2llm.infrastructure.read_models.usage import UsageProjection
+from send2llm.infrastructure.relay.names import RELAY_TO_NATS
 from send2llm.infrastructure.relay.relay import EventRelay
 from send2llm.settings import Settings
 
@@ -67,7 +68,7 @@ def build_relay(settings: Settings) -> EventRelay | None:
     return EventRelay(
         database_of(settings).dsn,
         event_codec(settings),
-        "relay_nats",
+        RELAY_TO_NATS,
         lambda: NatsJetStream(options),
         Wanted(frozenset(relay.topics)),
     )

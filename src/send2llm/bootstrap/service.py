@@ -152,7 +152,7 @@ class Service:
         self.metrics.append_queue_depth(self._recorder.waiting_appends)
         try:
             for status in await self.projection_statuses.all():
-                if status.role == "live":
+                if status.role in ("live", "relay"):
                     self.metrics.projection_stands(status)
         except StoreUnavailable:
             logger.warning("metrics.projections_unknown")

@@ -77,6 +77,7 @@ class Conversation:
         """The conversations in which parts of this one were summarised."""
         self._failed_attempts = 0
         self._completions: dict[UUID, Ending] = {}
+        self._request_digests: dict[UUID, str] = {}
         self._written_off: UUID | None = None
         """The last completion, while its late answer would still be taken."""
         self._new: list[ConversationEvent] = []
@@ -117,6 +118,7 @@ class Conversation:
         twin.shortened = self.shortened
         twin.summaries = self.summaries
         twin._completions = self._completions.copy()  # noqa: SLF001 - as above
+        twin._request_digests = self._request_digests.copy()  # noqa: SLF001 - as above
         twin._written_off = self._written_off  # noqa: SLF001 - as above
         return twin
 
@@ -239,6 +241,10 @@ class Conversation:
         except KeyError:
             raise CompletionNotFound(completion_id) from None
 
+    def request_digest(self, completion_id: UUID) -> str:
+        """What tells whether another request is the one for this completion; empty if that had no idempotency key."""
+        return self._request_digests.get(completion_id, "")
+
     def said_up_to(self, completion_id: UUID) -> Sequence[Message]:
         """The transcript up to and with an answer; raises ``CompletionNotFound`` if that was never given."""
         self.must_not_be_erased()
@@ -267,6 +273,8 @@ class Conversation:
                 self.attempt = Attempt(1, event.provider, event.model, event.hold_usd)
                 self._failed_attempts = 0
                 self._completions[event.completion_id] = Ending(None)
+                if event.request_digest:
+                    self._request_digests[event.completion_id] = event.request_digest
             case CompletionReceived():
                 self._end(event.completion_id, event)
                 self._say(event.answers[0].message)

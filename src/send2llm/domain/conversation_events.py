@@ -43,7 +43,8 @@ class CompletionRequested:
     ``price_version`` names the prices in force, ``None`` if the model has none. ``hold_usd`` is the most that the
     first attempt can cost, when the budgets in ``paid_by`` set it aside, and ``output_limit`` the most tokens that each
     answer may then have. ``process`` is the running process that works on it: when that is gone, so is the call.
-    ``template`` is what the first of its new messages were made from.
+    ``template`` is what the first of its new messages were made from. ``request_digest`` (hex) comes with an
+    ``idempotency_key`` and tells whether a later request is the same one.
     """
 
     completion_id: UUID
@@ -60,6 +61,7 @@ class CompletionRequested:
     paid_by: tuple[PaidBy, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
     idempotency_key: str | None = None
+    request_digest: str = ""
     template: TemplateUse | None = None
 
 

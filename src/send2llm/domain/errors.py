@@ -37,6 +37,7 @@
     │   ├── StaleBudget               somebody else appended first (retried by the application)
     │   ├── HoldAlreadyTaken
     │   ├── ProjectionConflict
+    │   ├── DatabaseRightMissing      the service's role in the database may not do what is asked
     │   ├── VerificationInProgress    one at a time reads the whole log
     │   ├── TemplateIsRetired
     │   └── StaleTemplate             somebody else appended first (retried by the application)
@@ -432,6 +433,18 @@ class ProjectionConflict(Conflict):
     """The build of a projection is not in a state for the command; the message says which would be."""
 
     code = "projection_conflict"
+
+
+class DatabaseRightMissing(Conflict):
+    """The role with which the service uses its database may not do what the command needs; the message says what may.
+
+    ``remedy`` is what somebody has to do about it who may.
+    """
+
+    code = "database_right_missing"
+
+    def __init__(self, refused: str, remedy: str) -> None:
+        super().__init__(f"The service's role in the database may not do that: {refused}. {remedy}")
 
 
 class ProjectionViewTaken(Conflict):

@@ -10,8 +10,12 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKeyClaimed:
-    """The key stands for this completion; ``request_digest`` (hex) tells whether a later request is the same one."""
+    """The key stands for this completion.
+
+    Claims of earlier versions hold the ``request_digest`` that the request of the completion holds now: there it is
+    encrypted, and gone when the conversation is erased.
+    """
 
     conversation_id: UUID
     completion_id: UUID
-    request_digest: str
+    request_digest: str = ""

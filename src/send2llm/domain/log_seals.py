@@ -10,7 +10,7 @@ A link is ``BLAKE2b(previous link, position, stream, version, topic, state)``: 3
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
@@ -57,7 +57,7 @@ class Seal:
 
     @property
     def signed(self) -> bytes:
-        """The bytes that the signature is over."""
+        """The bytes that the signature is over; the time is in UTC, in whichever zone a database tells it."""
         numbers = (self.number, self.first_position, self.last_position, self.events)
         words = [
             _FORMAT,
@@ -65,15 +65,15 @@ class Seal:
             *(str(number).encode() for number in numbers),
             self.previous,
             self.link,
-            self.sealed_at.isoformat(timespec="microseconds").encode(),
+            self.sealed_at.astimezone(UTC).isoformat(timespec="microseconds").encode(),
         ]
         return b"".join(b"%d:%s" % (len(word), word) for word in words)
 
-    def link_fits(self, place: int, link: bytes) -> bool:
-        """Whether the event at a ``place`` of the sealed ones, from 0, had this link."""
+    def link_fits(self, place: int, link: bytes) -> bool | None:
+        """Whether the event at a ``place`` of the sealed ones, from 0, had this link; ``None`` if that was not kept."""
         begin = place * SHORT_LINK_BYTES
         known = self.links[begin : begin + SHORT_LINK_BYTES]
-        return not known or hmac.compare_digest(known, link[:SHORT_LINK_BYTES])
+        return hmac.compare_digest(known, link[:SHORT_LINK_BYTES]) if known else None
 
 
 def link_of(chain: UUID, previous: bytes, event: RawEvent) -> bytes:

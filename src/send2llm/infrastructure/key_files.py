@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,17 @@ def read_or_make(path: Path) -> str:
         return path.read_text("ascii")
     except FileNotFoundError:
         return _made(path)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether anybody may read a file that is there, or others than its owner may write to it.
+
+    A group may read it: secrets that are mounted into containers often belong to one.
+    """
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP))
+    except OSError:
+        return False
 
 
 def _made(path: Path) -> str:

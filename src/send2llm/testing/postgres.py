@@ -17,6 +17,9 @@ from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres, S
 FAST_SETTINGS = MappingProxyType({"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"})
 """Commits that a power cut may take back: what tests need is speed. A killed process still loses nothing."""
 
+_NUMBERS = itertools.count(1)
+"""Of all databases that this process makes, by whichever of its servers: they are one and the same."""
+
 _NAME = re.compile(r"test_(?P<pid>\d+)_\d+")
 
 
@@ -34,7 +37,6 @@ class TestDatabaseServer:
         self._server = EmbeddedPostgres(
             data_dir or _shared_folder(), settings=MappingProxyType({}) if durable else FAST_SETTINGS
         )
-        self._numbers = itertools.count(1)
         self._maintenance: psycopg.Connection | None = None
 
     def start(self) -> None:
@@ -53,7 +55,7 @@ class TestDatabaseServer:
 
     def create_database(self, template: ConnectionInfo | str | None = None) -> ConnectionInfo:
         """Make a fresh database: empty, or a copy of ``template``, to which nobody may be connected."""
-        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        name = f"test_{os.getpid()}_{next(_NUMBERS)}"
         source = template.dbname if isinstance(template, ConnectionInfo) else template or "template0"
         self._connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))

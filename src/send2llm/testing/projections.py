@@ -12,6 +12,7 @@ from send2llm.application.projections import Projection
 from send2llm.domain.conversation_events import ConversationEvent
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.timing import Timing
 from send2llm.infrastructure.read_models.migration import migrate
@@ -24,8 +25,9 @@ Rows = Callable[[str], list[tuple[Any, ...]]]
 
 _QUICK = Timing(page_size=100, poll=0.05, linger=0.0)
 _STANDS = (
-    "SELECT position >= (SELECT max(notification_id) FROM stored_events), failed_position, reason"
-    " FROM projection_checkpoints"
+    "SELECT position >= (SELECT coalesce(max(notification_id), 0) FROM stored_events)"
+    " AND NOT EXISTS (SELECT FROM unnest(tables) AS made WHERE to_regclass(quote_ident(made)) IS NULL),"
+    " failed_position, reason FROM projection_checkpoints"
 )
 
 
@@ -36,8 +38,7 @@ def folded(projection: Projection, *events: ConversationEvent) -> Iterator[Rows]
     They are in a PostgreSQL of the test's own, which needs no set-up, and are gone afterwards. Raises
     ``AssertionError`` with what the fold raised.
     """
-    with TestDatabaseServer() as server:
-        database = server.create_database()
+    with _own_database() as database:
         migrate(database)
         with EventWriter(database) as writer:
             for event in events:
@@ -48,7 +49,16 @@ def folded(projection: Projection, *events: ConversationEvent) -> Iterator[Rows]
         ):
             eventually(lambda: _is_folded(connection))
             yield lambda query: connection.execute(query.encode()).fetchall()
-        server.drop(database)
+
+
+@contextmanager
+def _own_database() -> Iterator[ConnectionInfo]:
+    with TestDatabaseServer() as server:
+        database = server.create_database()
+        try:
+            yield database
+        finally:
+            server.drop(database)
 
 
 def _is_folded(connection: psycopg.Connection[Any]) -> bool:

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -53,9 +55,8 @@ log.close()
 
 
 def export(folder: Path, database: ConnectionInfo, batch_events: int = 50_000) -> None:
-    log = StoredLog(database, KEYS)
-    Export(folder, log, batch_events=batch_events).run()
-    log.close()
+    with closing(StoredLog(database, KEYS)) as log:
+        Export(folder, log, batch_events=batch_events).run()
 
 
 def calls_in(folder: Path) -> dict[str, dict[str, Any]]:
@@ -175,7 +176,7 @@ def test_the_files_are_verified_with_the_public_key_alone(
     for n in range(5):
         ask(f"question {n}")
     seal_all(migrated, key)
-    ask("not sealed yet", "")
+    ask("not sealed yet", "", at=datetime.now(UTC))
     export(tmp_path, migrated, batch_events=1)
 
     found = ExportedLog(tmp_path).verify(trusted=[key.public])
@@ -212,6 +213,9 @@ def test_a_changed_file_is_found(
         "events/day=2026-11-26/deeper/extra.parquet",
         "events/extra",
         "seals/extra.parquet",
+        "calls/day=2026-11-26/extra.parquet",
+        "extra.parquet",
+        "more/.extra.PARQUET",
     ],
 )
 def test_a_file_that_others_would_count_is_found(
@@ -221,6 +225,7 @@ def test_a_file_that_others_would_count_is_found(
     seal_all(migrated, SealingKey.generate())
     export(tmp_path, migrated)
     (tmp_path / "events" / ".DS_Store").touch()
+    (tmp_path / "README").touch()
     (tmp_path / place).parent.mkdir(exist_ok=True)
     assert ExportedLog(tmp_path).verify().fault == ""
 
@@ -248,6 +253,8 @@ def test_a_folder_that_is_a_link_is_found(migrated: ConnectionInfo, ask: Asking,
     again.symlink_to(part.parent, target_is_directory=True)
 
     assert str(again) in ExportedLog(tmp_path).verify().fault
+    again.rename(tmp_path / "beside")
+    assert str(tmp_path / "beside") in ExportedLog(tmp_path).verify().fault
 
 
 @pytest.mark.parametrize("change", ["day", "positions"])
@@ -329,6 +336,52 @@ def test_a_folder_with_something_else_is_refused(
     with pytest.raises(ConfigurationError, match="another log"):
         export(tmp_path / "export", other)
     postgres_server.drop(other)
+
+
+def restore(database: ConnectionInfo, position: int, seal: int) -> None:
+    """The log is again what it was when it had come to this position and seal, as after a restore from a backup."""
+    with psycopg.connect(database.dsn) as connection:
+        for table in ("stored_events", "log_seals"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        connection.execute("DELETE FROM stored_events WHERE notification_id > %s", [position])
+        connection.execute("DELETE FROM log_seals WHERE number > %s", [seal])
+        connection.execute("SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'), %s)", [position])
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 3], ids=lambda calls: f"{calls} calls since")
+def test_what_the_log_had_before_it_was_restored_is_not_gone_on_with(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path, calls: int
+) -> None:
+    ask("in the backup")
+    backed_up = stored(migrated)[-1][0]
+    ask("lost")
+    ask("lost, too")
+    export(tmp_path, migrated)
+    before = exported(tmp_path)
+    restore(migrated, backed_up, 0)
+    for n in range(calls):
+        ask(f"after the restore {n}")
+
+    with pytest.raises(ConfigurationError, match=r"restored from a backup.*Export into another folder"):
+        export(tmp_path, migrated)
+
+    assert exported(tmp_path) == before
+
+
+def test_seals_that_were_made_anew_after_a_restore_are_not_mixed_with_the_old_ones(
+    migrated: ConnectionInfo, ask: Asking, tmp_path: Path
+) -> None:
+    """The backup has all exported events and not yet their seal, and the seal that is made then reaches further."""
+    key = SealingKey.generate()
+    ask("in the backup")
+    seal_all(migrated, key)
+    export(tmp_path / "young", migrated)
+    restore(migrated, stored(migrated)[-1][0], 0)
+    for n in range(2):
+        with pytest.raises(ConfigurationError, match="restored from a backup"):
+            export(tmp_path / "young", migrated)
+        ask(f"after the restore {n}")
+        seal_all(migrated, key)
 
 
 def test_texts_that_are_encrypted_leave_the_store_with_nobody(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,24 @@ def hook(name, arguments):
 sys.addaudithook(hook)
 main()
 """
+CUT_OFF = """
+import psycopg
+from send2llm.infrastructure.analysis.stored_log import StoredLog
+from send2llm.interfaces.cli import main
+
+open_log = StoredLog.__init__
+
+def cut_off(log, database, keys):
+    open_log(log, database, keys)
+    with psycopg.connect(database.dsn, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+StoredLog.__init__ = cut_off
+main()
+"""
 CAPS = '[[budgets]]\nprovider = "echo"\nlimit_usd = "0.0002"\nperiod = "day"\n'
 
 
@@ -66,6 +85,7 @@ class CommandLine:
             "SEND2LLM_DATABASE_URL": database.dsn,
             "SEND2LLM_DATA_DIR": str(folder),
             "TMPDIR": str(folder / "passing"),
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         }
         (folder / "passing").mkdir(exist_ok=True)
 
@@ -98,6 +118,7 @@ def cli(migrated: ConnectionInfo, ask: Asking, tmp_path: Path) -> CommandLine:
     ask("another question", at=EVENING.replace(day=25), tenant="other")
     (tmp_path / "prices.toml").write_text(PRICES)
     (tmp_path / "caps.toml").write_text(CAPS)
+    (tmp_path / "names.toml").write_text("[prices.large]\ninput = 1\noutput = 2\n")
     return CommandLine(migrated, tmp_path)
 
 
@@ -139,6 +160,29 @@ def test_a_key_that_nobody_can_open_stops_no_replay_and_no_export(cli: CommandLi
     assert cli.json("replay", "cache", "--seconds", "600")["data"]
     told = cli.run("export", "history").stderr
     assert (f"cannot be decrypted: {broken}." in told) == (broken > 0)
+
+
+def test_prices_that_are_of_no_call_are_told(cli: CommandLine) -> None:
+    """One is misspelt, and one of a model that no call went to."""
+    (cli.folder / "prices.toml").write_text(PRICES.replace("parrot", "parot"))
+    told = "In prices.toml, and of no call that was priced: echo/parot"
+    assert f"{told}.\n" in cli.run("replay", "prices", "--prices", "prices.toml").stderr
+    routed = cli.run("replay", "route", "--to", "other/raven", "--prices", "prices.toml").stderr
+    assert f"{told}.\n" in routed
+
+
+def test_budgets_that_cover_no_call_are_told(cli: CommandLine) -> None:
+    (cli.folder / "caps.toml").write_text(CAPS.replace("echo", "ehco"))
+    shown = cli.run("replay", "budgets", "caps.toml")
+    assert shown.stdout.split()[-5:-2] == ["all", "6", "0"]
+    assert "No call is covered by provider=ehco: is it what calls name?\n" in shown.stderr
+
+
+def test_moments_are_in_the_time_zone_of_the_reader(cli: CommandLine) -> None:
+    (cli.folder / "caps.toml").write_text('[[budgets]]\nlimit_usd = "0"\nperiod = "day"\n')
+    cli.environment["TZ"] = "Asia/Tokyo"
+    assert "2026-11-27 08:59:00" in cli.run("replay", "budgets", "caps.toml").stdout
+    assert cli.json("replay", "budgets", "caps.toml")["data"][1]["first_refusal"] == "2026-11-26T23:59:00+00:00"
 
 
 def test_it_is_written_in_every_format(cli: CommandLine) -> None:
@@ -198,6 +242,17 @@ def test_a_replay_that_was_killed_leaves_nothing(cli: CommandLine) -> None:
     assert list((cli.folder / "passing").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "command", [["export", "history"], ["replay", "prices"], ["replay", "cache", "--seconds", "3"]], ids=" ".join
+)
+def test_a_database_that_goes_away_in_the_middle_is_told_in_one_line(cli: CommandLine, command: list[str]) -> None:
+    failed = cli.run(*command, code=1, program=CUT_OFF)
+    assert failed.stderr.startswith("Error: The database does not answer (")
+    assert failed.stderr.endswith("an export goes on where it was.\n")
+    assert failed.stderr.count("\n") == 1
+    cli.run(*command)
+
+
 def test_what_lies_between_the_days_of_an_export_is_told(cli: CommandLine) -> None:
     cli.run("export", "history")
     (cli.folder / "history" / "calls" / "day=foo").mkdir()
@@ -217,6 +272,7 @@ def test_where_no_export_can_be_written_is_told(cli: CommandLine) -> None:
         (["prices", "--export", "nowhere"], "is no export"),
         (["prices", "--output", "out.xlsx"], "has to end with"),
         (["prices", "--prices", "caps.toml"], "has to hold tables"),
+        (["prices", "--prices", "names.toml"], "[prices.'large'] is the price of no model: name it provider/model"),
         (["prices", "--by", "colour"], "is not one of"),
         (["route", "--to", "no/such"], "no price of no/such"),
         (["route", "--to", "other/raven", "--strategy", "luck"], "--strategy is first or cheapest"),

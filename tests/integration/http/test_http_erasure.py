@@ -168,6 +168,16 @@ class TestWhoGoesOn:
         again = await gateway.api.post("/v1/chat/completions", json=body, headers={"idempotency-key": key})
         assert (again.status_code, again.json()["error"]["code"]) == (409, "conversation_erased")
 
+    async def test_and_nobody_who_knows_the_idempotency_key_can_guess_it(
+        self, gateway: Gateway, secret: str, answer: str
+    ) -> None:
+        conversation = await told(gateway, secret, **{"idempotency-key": str(uuid4())})
+        assert [event.topic for event in await gateway.events() if "request_digest" in event.data] == [
+            "conversation.completion_requested"
+        ]
+        await erase(gateway, conversation)
+        assert not any("request_digest" in event.data for event in await gateway.events())
+
     @pytest.mark.parametrize("moved_on", [False, True])
     async def test_after_an_earlier_response(
         self, gateway: Gateway, provider: FakeOpenAIServer, secret: str, answer: str, moved_on: bool

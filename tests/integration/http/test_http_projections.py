@@ -1,8 +1,12 @@
 """``/api/projections``: builds begun, looked at and dropped while the service works."""
 
+import psycopg
 import pytest
 
 from gateway import Gateway, Json, soon
+from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.relay.names import RELAY_TO_NATS
+from send2llm.infrastructure.relay.position import RelayPosition
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,6 +69,22 @@ async def test_what_is_wrong_is_said(gateway: Gateway) -> None:
     nowhere = await gateway.api.post("/api/projections/history/skip")
     assert (nowhere.status_code, nowhere.json()["param"]) == (400, "body")
     assert (await gateway.api.post("/api/projections/Nothing;/rebuild")).status_code in (400, 404)
+
+
+async def test_the_relay_is_shown_beside_the_projections_and_kept(
+    gateway: Gateway, module_database: ConnectionInfo
+) -> None:
+    async with await psycopg.AsyncConnection.connect(module_database.dsn, autocommit=True) as connection:
+        await RelayPosition(connection, RELAY_TO_NATS).read()
+    (shown,) = [one for one in (await gateway.api.get("/api/projections")).json()["data"] if one["role"] == "relay"]
+    assert shown["name"] == RELAY_TO_NATS
+    page = (await gateway.api.get("/metrics")).text
+    assert 'send2llm_projection_lag_events{projection="relay_nats",version="1"}' in page
+    for refused in (
+        await gateway.api.post(f"/api/projections/{RELAY_TO_NATS}/rebuild"),
+        await gateway.api.delete(f"/api/projections/{RELAY_TO_NATS}"),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (409, "projection_conflict")
 
 
 @pytest.mark.parametrize(

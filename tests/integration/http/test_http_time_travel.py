@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, func, in
 
 from gateway import MODEL, Gateway, Json, serving, settings_for
 from send2llm.application.trail import Subject
-from send2llm.domain.errors import BudgetNotFound, ConversationNotFound, InvalidRequest
+from send2llm.domain.errors import BudgetNotFound, ConfigurationError, ConversationNotFound, InvalidRequest
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.projections import RecordedEvent, table_name
 from send2llm.settings import BudgetSettings, PriceSettings
@@ -231,6 +232,40 @@ class Starts:
 
     def fold(self, events: list[RecordedEvent], connection: Connection) -> None:
         connection.execute(insert(self.starts), [{"position": event.position} for event in events])
+
+
+class Misspelt(Starts):
+    topics = frozenset({"conversation.startet"})
+
+
+class InOneText(Starts):
+    topics = "conversation.started"
+
+
+class ForNothing(Starts):
+    async def fold(self, events: list[RecordedEvent], connection: Connection) -> None:  # type: ignore[override] # wrong
+        """Nothing would ever run it."""
+
+
+class OfNothing:
+    name, version, tables = "nothing", 1, Starts.tables
+
+
+@pytest.mark.parametrize(
+    ("projection", "told"),
+    [
+        (Misspelt(), "no events of the topic 'conversation.startet'"),
+        (InOneText(), "topics are one text"),
+        (ForNothing(), "fold is async"),
+        (OfNothing(), "no topics, fold"),
+    ],
+)
+async def test_what_no_service_would_run_is_refused(gateway: Gateway, projection: Any, told: str) -> None:
+    await ask(gateway, "Hello?")
+    async with TimeTravel(gateway.settings) as log:
+        then = await log.at(await head(gateway))
+        with pytest.raises(ConfigurationError, match=told):
+            await then.rows(projection, select(Starts.starts))
 
 
 async def test_in_python_the_database_is_enough(gateway: Gateway) -> None:

@@ -6,14 +6,11 @@ from collections.abc import Callable
 import pytest
 from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
-from sqlalchemy import create_engine
 from standing import by_label, name_of, roles, stand_as
 from tally_projection import COUNT, MESSAGES, Tally, TallyTwo
 
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
-from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
@@ -210,30 +207,6 @@ async def test_pause_and_resume(
 
         await builds.resume("tally")
         eventually(lambda: onlooker.value(COUNT) == 3)
-
-
-async def test_a_build_that_nobody_works_on_is_removed_after_a_day(
-    migrated: ConnectionInfo,
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
-    with project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
-    await builds.rebuild("tally")
-    engine = create_engine(migrated.sqlalchemy_url)
-    with engine.begin() as connection:
-        assert remove_abandoned(connection) == []
-    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '25 hours'")
-    with engine.begin() as connection:
-        assert [build.label for build in remove_abandoned(connection)] == ["1.2"]
-    engine.dispose()
-
-    assert await roles(statuses) == {"1.1": "live"}
-    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
 
 
 async def test_what_does_not_exist_or_does_not_fit_is_said(

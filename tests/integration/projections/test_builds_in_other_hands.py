@@ -10,8 +10,8 @@ from tally_projection import COUNT, Tally
 
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.abandoned_builds import remove_abandoned
 from send2llm.infrastructure.projections.arrival import Arrival
-from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint, CheckpointMoved
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
@@ -46,12 +46,10 @@ async def test_an_old_build_on_which_somebody_works_is_not_removed(
     onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '2 days'")
     lease = lease_key("tally", 1, 2)
     onlooker.value("SELECT pg_advisory_lock(%s)", lease)
-    with engine.begin() as connection:
-        assert not list(remove_abandoned(connection))
+    assert remove_abandoned(engine) == []
     assert await roles(statuses) == {"1.1": "live", "1.2": "building"}
     onlooker.value("SELECT pg_advisory_unlock(%s)", lease)
-    with engine.begin() as connection:
-        assert len(list(remove_abandoned(connection))) == 1
+    assert len(remove_abandoned(engine)) == 1
 
 
 @pytest.mark.usefixtures("three_are_counted")

@@ -115,6 +115,23 @@ def test_added_rows_are_summed_or_new(connection: Connection) -> None:
     ]
 
 
+def test_keys_that_are_the_same_when_stored_are_added_together(connection: Connection) -> None:
+    exact, name = Decimal("0.000000000001"), "b\ufffd"
+    rows = [_sum("b\x00", 1, exact, 7), _sum("a", 1, 1, 1), _sum("b\ud800", 2, 3, 9), _sum(name, 4, 0, 8)]
+    add_rows(connection, sums, rows, frozenset({"longest"}))
+    add_rows(connection, sums, [_sum("b\udfff", 8, 0, 1)], frozenset({"longest"}))
+    stored = [dict(row) for row in connection.execute(select(sums).order_by(sums.c.name)).mappings()]
+    assert stored == [_sum("a", 1, 1, 1), _sum(name, 15, 3 + exact, 9)]
+
+
+def test_rows_are_replaced_whatever_their_keys_hold(connection: Connection) -> None:
+    rows = [_sum("a\x00b", 1, 1, 1), _sum("half \ud800", 1, 1, 1), _sum("c", 1, 1, 1)]
+    copy_rows(connection, sums, rows)
+    replace_rows(connection, sums, [{**row, "times": 2} for row in rows[:2]])
+    stored = [dict(row) for row in connection.execute(select(sums).order_by(sums.c.name)).mappings()]
+    assert stored == [_sum("a\ufffdb", 2, 1, 1), _sum("c", 1, 1, 1), _sum("half \ufffd", 2, 1, 1)]
+
+
 def test_more_added_rows_than_a_statement_has_parameters(connection: Connection) -> None:
     for _ in range(2):
         add_rows(connection, sums, [_sum(str(number), number, number, 0) for number in range(70_000)])

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,7 @@ import pytest
 from onlooker import QUICK, Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Column, Connection, MetaData, Table, Text, text
+from sqlalchemy.exc import DataError
 from tally_projection import MESSAGES, Tally
 
 from send2llm.application.projections import BuildName, ProjectionStatus
@@ -81,6 +83,55 @@ def break_a_statement(connection: Connection) -> None:
     connection.execute(text("SELECT 1 / 0, :secret"), {"secret": "what somebody said"})
 
 
+class Untold(Exception):
+    def __str__(self) -> str:
+        raise KeyError("no words")
+
+
+def raise_what_cannot_be_told(_: Connection) -> None:
+    raise Untold
+
+
+ENDED = (
+    "FoldEndedTransaction: a fold must not commit, roll back or close its connection; "
+    "what it wrote is committed with the position."
+)
+
+REFUSED_BY_THE_DRIVER = (
+    "ProgrammingError: Explicit commit() forbidden within a Transaction context. "
+    "(Transaction will be automatically committed on successful exit from context.)"
+)
+
+
+def commit(connection: Connection) -> None:
+    connection.commit()
+
+
+def roll_back(connection: Connection) -> None:
+    connection.rollback()
+
+
+def commit_and_never_mind(connection: Connection) -> None:
+    with suppress(Exception):
+        connection.commit()
+
+
+def commit_by_a_statement(connection: Connection) -> None:
+    connection.exec_driver_sql("\n commit and chain")
+
+
+def roll_back_by_a_statement(connection: Connection) -> None:
+    connection.execute(text("ROLLBACK WORK"))
+
+
+def commit_by_the_driver(connection: Connection) -> None:
+    connection.connection.commit()
+
+
+def close(connection: Connection) -> None:
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("complaint", "reason"),
     [
@@ -95,6 +146,14 @@ def break_a_statement(connection: Connection) -> None:
             'ObjectNotInPrerequisiteState: currval of sequence "numbers" is not yet defined in this session',
         ),
         (take_too_long, "QueryCanceled: canceling statement due to statement timeout"),
+        (raise_what_cannot_be_told, "Untold: it cannot be told (KeyError)"),
+        (commit, ENDED),
+        (roll_back, ENDED),
+        (commit_and_never_mind, ENDED),
+        (commit_by_a_statement, ENDED),
+        (roll_back_by_a_statement, ENDED),
+        (commit_by_the_driver, REFUSED_BY_THE_DRIVER),
+        (close, ENDED),
     ],
 )
 async def test_it_stops_before_the_event_and_goes_on_when_told(
@@ -147,6 +206,31 @@ def test_what_should_pass_by_itself_and_does_not_is_told_and_goes_on_by_itself_w
         fussy.complaint = None
         eventually(lambda: onlooker.caught_up("fussy") and not onlooker.rows(told))
     assert _kept(onlooker) == ["fine", "poison", "fine too"]
+
+
+def test_a_fold_may_go_back_to_a_savepoint(project: Project, say: Callable[..., None], onlooker: Onlooker) -> None:
+    def try_something(connection: Connection) -> None:
+        with suppress(DataError), connection.begin_nested():
+            connection.execute(text("SELECT 1 / 0"))
+        connection.execute(text("SAVEPOINT mine"))
+        connection.execute(text("ROLLBACK TRANSACTION TO mine"))
+
+    with project(Fussy(try_something)):
+        say("fine", "poison", "fine too")
+        eventually(lambda: onlooker.caught_up("fussy"))
+    assert _kept(onlooker) == ["fine", "poison", "fine too"]
+
+
+def test_a_commit_that_nobody_could_refuse_stops_it_too(
+    project: Project, say: Callable[..., None], onlooker: Onlooker
+) -> None:
+    def commit_behind_the_back(connection: Connection) -> None:
+        connection.connection.cursor().execute("COMMIT")
+
+    with project(Fussy(commit_behind_the_back)):
+        say("poison")
+        eventually(lambda: onlooker.value("SELECT reason FROM projection_checkpoints") == ENDED)
+        assert onlooker.position("fussy") == 0
 
 
 def test_a_reason_that_postgresql_cannot_hold_is_told_all_the_same(

@@ -1,20 +1,24 @@
 """A projection that nobody runs any more leaves nothing behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from onlooker import Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
-from tally_projection import Tally
+from sqlalchemy import BigInteger, Column, Connection, Enum, Identity, MetaData, Table, insert
+from tally_projection import MESSAGES, Tally
 
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.soundness import checked
 from send2llm.infrastructure.projections.status import PostgresProjections
+from send2llm.projections import RecordedEvent, table_name
 from send2llm.testing.eventually import eventually
 
 LEFT = "SELECT relname FROM pg_class WHERE relname LIKE %s"
+VIEWS = "SELECT relname FROM pg_class WHERE relkind = 'v' AND relname LIKE 'api%%'"
 LIVE = "SELECT build FROM projection_checkpoints WHERE role = 'live'"
 
 
@@ -54,3 +58,44 @@ async def test_it_goes_with_builds_tables_and_views_when_nobody_runs_it(
     with project(Tally()):
         eventually(onlooker.caught_up)
         eventually(lambda: onlooker.value("SELECT sum(count) FROM tally_counts") == 1)
+
+
+class Calls:
+    """Its name looks as if it had a version in it; its rows are numbered, and of some kind."""
+
+    name = "api_v2_calls"
+    topics = frozenset({MESSAGES})
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.tables = MetaData()
+        self.rows = Table(
+            table_name(self.name, version, "rows"),
+            self.tables,
+            Column("position", BigInteger, primary_key=True, autoincrement=False),
+            Column("number", BigInteger, Identity()),
+            Column("kind", Enum("said", name="kind", native_enum=False), index=True),
+        )
+
+    def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+        rows = [{"position": recorded.position, "kind": "said"} for recorded in events]
+        connection.execute(insert(self.rows), rows)
+
+
+async def test_versions_of_what_is_named_like_one_are_read_under_one_name_and_leave_nothing(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    versions = [checked(Calls(version), "here") for version in (1, 2)]
+    with project(versions[0]):
+        say("a")
+        eventually(lambda: onlooker.caught_up("api_v2_calls"))
+        assert onlooker.rows(VIEWS) == [("api_v2_calls_rows",)]
+    with project(*versions):
+        eventually(lambda: onlooker.value("SELECT version FROM projection_checkpoints WHERE role = 'live'") == 2)
+        assert onlooker.rows(VIEWS) == [("api_v2_calls_rows",)]
+        assert onlooker.rows("SELECT * FROM api_v2_calls_rows") == [(1, 1, "said")]
+
+    await builds.remove("api_v2_calls")
+
+    assert onlooker.rows(LEFT, "api%") == []
+    assert onlooker.value("SELECT count(*) FROM pg_type WHERE typname = 'kind'") == 0

@@ -4,13 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from onlooker import Onlooker, Project
-from sqlalchemy import create_engine
-from standing import by_label, has_failed, has_role, roles
+from standing import by_label, has_failed, has_role
 from tally_projection import COUNT, Tally
 
+from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.projections.builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
@@ -115,8 +113,7 @@ async def test_verify_finds_rows_that_the_events_do_not_explain(
         assert found == "tally_v1_counts: 1 rows only in the live build, 1 only in the rebuilt one"
 
 
-async def test_builds_that_were_compared_are_removed_after_a_day(
-    migrated: ConnectionInfo,
+async def test_a_build_that_was_compared_cannot_be_paused(
     project: Project,
     say: Callable[..., None],
     onlooker: Onlooker,
@@ -128,14 +125,7 @@ async def test_builds_that_were_compared_are_removed_after_a_day(
         eventually(onlooker.caught_up)
         await builds.verify("tally")
         await eventually_async(lambda: has_role(statuses, "1.2", "verified"))
-        onlooker.connection.execute("UPDATE tally_v1_counts SET count = 2")
-        await builds.verify("tally")
-        await eventually_async(lambda: has_role(statuses, "1.3", "different"))
-    onlooker.connection.execute("UPDATE projection_checkpoints SET updated_at = now() - interval '25 hours'")
-    engine = create_engine(migrated.sqlalchemy_url)
-    with engine.begin() as connection:
-        assert [build.label for build in remove_abandoned(connection)] == ["1.2", "1.3"]
-    engine.dispose()
-
-    assert await roles(statuses) == {"1.1": "live"}
-    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
+    for command in (builds.pause, builds.resume):
+        with pytest.raises(ProjectionConflict, match=r"1\.2 of tally was compared, and nothing is done for it"):
+            await command("tally", BuildName(1, 2))
+    assert onlooker.value("SELECT bool_or(paused) FROM projection_checkpoints") is False

@@ -61,6 +61,28 @@ async def test_rights_are_kept_by_versions_with_other_columns(
         assert not onlooker.value("SELECT has_table_privilege(%s, 'tally_seen', 'DELETE')", reader)
 
 
+OPTIONS = "SELECT reloptions FROM pg_class WHERE oid = %s::regclass"
+
+
+async def test_options_of_a_view_are_kept_by_rebuilds_and_by_versions_with_other_columns(
+    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+        onlooker.connection.execute("ALTER VIEW tally_counts SET (security_barrier, check_option = local)")
+        onlooker.connection.execute("ALTER VIEW tally_seen SET (security_barrier = true)")
+        await builds.rebuild("tally")
+        eventually(lambda: onlooker.value(LIVE) == "1.2")
+        assert onlooker.value(OPTIONS, "tally_counts") == ["security_barrier=true", "check_option=local"]
+    with project(Tally(), TallyTwo()):
+        eventually(lambda: onlooker.value(LIVE) == "2.1")
+        await builds.rollback("tally")
+
+        assert onlooker.value(OPTIONS, "tally_counts") == ["security_barrier=true", "check_option=local"]
+        assert onlooker.value(OPTIONS, "tally_seen") == ["security_barrier=true"]
+
+
 async def test_what_others_made_upon_a_view_that_has_to_go_is_named(
     project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
 ) -> None:

@@ -33,6 +33,7 @@ from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.fold_transaction import FoldEndedTransaction
 from send2llm.infrastructure.projections.past import ProjectionsAsOf
 from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.timing import Timing
@@ -262,6 +263,41 @@ async def test_a_fold_that_meddles_with_other_tables_is_refused(past: Projection
     writer.write(uuid4(), ConversationStarted())
     with pytest.raises(Exception, match="read-only transaction"):
         await past.ask(Meddling(), 1, lambda _: None)
+
+
+async def test_what_a_fold_raises_is_told_to_who_asks(past: ProjectionsAsOf, writer: EventWriter) -> None:
+    class Raising(Meddling):
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+            raise self.error
+
+    writer.write(uuid4(), ConversationStarted())
+    with pytest.raises(ValueError, match="no price"):
+        await past.ask(Raising(ValueError("no price")), 1, lambda _: None)
+    with pytest.raises(ConfigurationError, match="meddling cannot be folded: it raised SystemExit: 3"):
+        await past.ask(Raising(SystemExit(3)), 1, lambda _: None)
+
+
+async def test_a_fold_cannot_leave_the_transaction_that_changes_nothing(
+    migrated: ConnectionInfo, past: ProjectionsAsOf, writer: EventWriter
+) -> None:
+    class Leaving(Meddling):
+        def __init__(self, way_out: str) -> None:
+            self.way_out = way_out
+
+        def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+            connection.execute(text(self.way_out))
+            super().fold(events, connection)
+            connection.execute(text("COMMIT"))
+
+    writer.write(uuid4(), ConversationStarted())
+    for way_out in ("ROLLBACK", "commit"):
+        with pytest.raises(FoldEndedTransaction):
+            await past.ask(Leaving(way_out), 1, lambda _: None)
+    with psycopg.connect(migrated.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM projection_skips").fetchone() == (0,)
 
 
 class Counting:

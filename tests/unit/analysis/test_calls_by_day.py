@@ -48,6 +48,13 @@ def test_calls_come_in_the_order_in_which_they_began() -> None:
     ]
 
 
+def test_what_begins_at_the_end_of_a_selection_is_outside_and_at_its_beginning_within() -> None:
+    """Calls begin each second from midnight."""
+    second, last = MONDAY + timedelta(seconds=1), MONDAY + timedelta(seconds=3)
+    calls = list(MadeCalls(5).read(Selection(since=second, until=last)))
+    assert [call.cost_usd for call in calls] == [1, 2]
+
+
 def progress(calls: CallsByDay, selection: Selection) -> list[int]:
     told: list[int] = []
 

@@ -72,6 +72,47 @@ def test_what_was_not_sealed_though_there_was_time_is_found(minutes: int, is_fou
     assert (verification.events, verification.unsealed) == (30, 2)
 
 
+@pytest.mark.parametrize(
+    ("tail", "now", "position"),
+    [
+        (["0", "60"], None, None),
+        (["0", "61"], None, 91),
+        (["61", "0"], None, 91),
+        (["0", "90", "0"], None, 91),
+        (["0", "?"], None, 92),
+        (["?", "0"], None, 91),
+        (["-60", "-1"], None, None),
+        (["-61", "-2"], None, 91),
+        (["0"], 60, None),
+        (["0"], 61, 91),
+        (["62", "62"], 1, 91),
+        (["999999"], None, None),
+    ],
+    ids=str,
+)
+def test_what_is_not_sealed_cannot_hide_behind_the_times_that_it_tells(
+    tail: list[str], now: int | None, position: int | None
+) -> None:
+    """Whoever removed the last seals can write any times; the last seal that is left was made at 0, and that is signed.
+
+    An event may be late by what clocks differ. The last case is what an export looks like whose log was quiet for long.
+    """
+    events = [*EVENTS, *(RawEvent(91 + n, "s", n, "t", at.encode()) for n, at in enumerate(tail))]
+
+    verification = found(
+        events, time_of=told_in_state, now=None if now is None else NOW + timedelta(minutes=now), kept=SEALS[-1:]
+    )
+
+    assert (verification.fault != "", verification.position) == (position is not None, position)
+    assert (verification.events, verification.unsealed, verification.last_position) == (30, len(tail), 90)
+
+
+def test_seals_that_were_removed_are_missed_by_whoever_kept_the_last() -> None:
+    verification = found(EVENTS, SEALS[:-1], time_of=told_in_state, kept=SEALS[-1:])
+
+    assert verification.fault == "Seal 5, which was kept elsewhere, is missing: the log was cut off."
+
+
 def test_seals_that_were_made_long_after_are_counted() -> None:
     """As when seals were removed, and the service sealed what it found then."""
     old = [event._replace(state=b"%d" % (minutes - 61)) for minutes, event in enumerate(EVENTS)]
@@ -157,6 +198,7 @@ def test_a_log_that_was_written_anew_and_sealed_with_another_key_is_found() -> N
 
     assert "not trusted" in found(forged, seals, trusted=[KEY.public]).fault
     assert "not the one that was kept" in found(forged, seals, kept=[SEALS[2]]).fault
+    assert "another log" in found(forged, seals, kept=[replace(SEALS[2], chain=UUID(int=8))]).fault
 
 
 @pytest.mark.parametrize("number", [-7, 0, 6])
@@ -171,7 +213,7 @@ def test_a_seal_of_a_number_that_never_was_is_missing(number: int) -> None:
         ({"events": 6}, "signature of seal 3 is wrong"),
         ({"number": 9}, "Seal 3 is missing"),
         ({"previous": bytes(32)}, "does not go on"),
-        ({"links": bytes(56)}, "changed, inserted or removed"),
+        ({"links": bytes(56)}, "links beside seal 3"),
     ],
 )
 def test_a_seal_that_was_changed_is_found(change: dict[str, object], words: str) -> None:
@@ -193,4 +235,32 @@ def test_without_the_short_links_a_change_is_found_in_its_seal() -> None:
 
     verification = found(changed, seals)
 
-    assert (verification.fault, verification.position) == ("The events are not those that were sealed.", 24)
+    assert verification.fault == "The events are not those that were sealed."
+    assert (verification.after, verification.position, verification.events) == (21, 42, 7)
+
+
+def with_other_links(number: int, *places: int) -> list[Seal]:
+    """The seals, with other links for some events of one of them: anybody can do that, for links are not signed."""
+    links = bytearray(SEALS[number - 1].links)
+    for place in places:
+        links[8 * place] ^= 1
+    return [*SEALS[: number - 1], replace(SEALS[number - 1], links=bytes(links)), *SEALS[number:]]
+
+
+@pytest.mark.parametrize("places", [(0,), (1,), (0, 1)])
+def test_links_that_were_changed_alone_are_told_from_events(places: tuple[int, ...]) -> None:
+    verification = found(EVENTS, with_other_links(5, *places))
+
+    assert "links beside seal 5" in verification.fault
+    assert "all sealed events and all signatures are right" in verification.fault
+    assert (verification.seal, verification.position, verification.events) == (5, None, 30)
+
+
+def test_links_that_were_changed_do_not_hide_where_an_event_was() -> None:
+    events = [*EVENTS[:12], EVENTS[12]._replace(state=b"{}"), *EVENTS[13:]]
+
+    verification = found(events, with_other_links(2, 1))
+
+    assert (verification.fault, verification.position) == ("An event was changed, inserted or removed.", 39)
+    late = found([*EVENTS[:20], EVENTS[20]._replace(state=b"{}"), *EVENTS[21:]], with_other_links(1, 0))
+    assert (late.fault, late.seal, late.position) == ("An event was changed, inserted or removed.", 3, 63)

@@ -137,6 +137,15 @@ def test_what_calls_do_not_tell_for_certain_is_left_out() -> None:
     assert RecordedPrices.of([call(price_version="reported by the provider")], "list 1").versions == set()
 
 
+def test_tokens_that_would_cost_less_than_nothing_have_no_known_price() -> None:
+    """Calls that agree on -$1 a million in and $3 out were not charged by these: no list has such a price."""
+    costs = {Usage(10, 10): "0.00002", Usage(10, 20): "0.00005", Usage(5, 10): "0.000025"}
+    told = [call(cost=cost, usage=usage, price_version="list 1") for usage, cost in costs.items()]
+    recorded = RecordedPrices.of(told, "list 1")
+    assert recorded.contradictions() == []
+    assert recorded.cost("openai", "small", Usage(20, 40)) is None
+
+
 def test_prices_that_depend_on_the_length_are_no_single_ones() -> None:
     usages = [Usage(10, 1), Usage(20, 9), Usage(30, 5), Usage(5000, 100)]
     recorded = RecordedPrices.of(charged(TIERED, *usages), "tiered")
@@ -178,6 +187,7 @@ def test_another_route_is_a_range() -> None:
     (line,) = report.lines
     assert report.title == "The same calls at mistral/tiny"
     assert (line["recorded_usd"], line["low_usd"], line["high_usd"]) == (USD("0.02"), USD("0.0036"), USD("0.0048"))
+    assert report.notes[0] == "Tokens: 0.9-1.2 times those that were recorded; answers 1 times as long."
     assert any("quality" in note for note in report.notes)
 
 
@@ -288,11 +298,32 @@ def test_a_cap_refuses_what_does_not_fit() -> None:
     }
 
 
+def test_a_cap_that_covers_nothing_is_told() -> None:
+    caps = [Cap(BudgetScope(provider), USD(1), DAY) for provider in ("openai", "opneai")]
+    told = BudgetReplay(caps, "costs", []).run([call()]).notes
+    assert [note for note in told if note.startswith("No call is covered")] == [
+        "No call is covered by provider=opneai: is it what calls name?"
+    ]
+    assert not any("No call is covered" in note for note in BudgetReplay(caps, "costs", []).run([]).notes)
+
+
 def test_running_calls_hold_what_was_held_for_them() -> None:
     calls = [call(0, "0.1", hold_usd=USD("0.9"), lasts=10), call(5, "0.2"), call(11, "0.2")]
     cap = Cap(WHOLE_SERVICE, USD(1), DAY)
     assert [line["first_refusal"] for line in refusals(calls, cap)] == [NOON + timedelta(minutes=5)]
     assert [line["refused"] for line in refusals(calls, cap, rule="costs")] == [0]
+
+
+def test_a_call_needs_what_it_cost_where_less_was_held() -> None:
+    """What was held is that of the last attempt; all of them together may have cost more."""
+    (line,) = refusals([call(cost="0.5", hold_usd=USD("0.1"))], Cap(WHOLE_SERVICE, USD("0.3"), DAY))
+    assert (line["refused"], line["spent_usd"]) == (1, 0)
+
+
+def test_a_call_that_has_just_ended_holds_nothing_any_more() -> None:
+    calls = [call(0, "0.1", hold_usd=USD("0.9"), lasts=5), call(5, "0.2")]
+    (line,) = refusals(calls, Cap(WHOLE_SERVICE, USD(1), DAY))
+    assert (line["refused"], line["spent_usd"]) == (0, USD("0.3"))
 
 
 def test_each_period_and_scope_has_its_own_books() -> None:
@@ -322,6 +353,12 @@ def test_a_cache_answers_exact_repeats_within_its_lifetime() -> None:
     ]
     total = replay_cache(calls, 300, []).total
     assert (total["calls"], total["hits"], total["saved_usd"]) == (7, 2, USD("0.02"))
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_what_was_not_answered_answers_nobody(status: str) -> None:
+    total = replay_cache([call(0, status=status), call(2), call(4)], 300, []).total
+    assert (total["calls"], total["hits"]) == (3, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 30), st.sampled_from("ab")), max_size=40))

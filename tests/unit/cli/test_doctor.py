@@ -1,12 +1,15 @@
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from send2llm.infrastructure.event_store.text_keys import TextKeys
+from send2llm.infrastructure.log_seals.signing import SealingKey
 from send2llm.interfaces.cli import doctor
 from send2llm.interfaces.cli.checks import Finding, machine, providers, service
 from send2llm.interfaces.cli.checks.database import check_database, check_event_store_environment, check_lock_timeout
-from send2llm.settings import EncryptionSettings, LocalModelSettings, ProviderSettings, Settings
+from send2llm.interfaces.serving.supervisor import ServiceSupervisor
+from send2llm.settings import EncryptionSettings, LocalModelSettings, ProviderSettings, SealSettings, Settings
 from send2llm.testing.api import FakeApi
 
 
@@ -90,6 +93,34 @@ def test_what_is_no_key_for_texts(tmp_path, written):
     assert not written or written not in wrong.found
 
 
+@pytest.mark.parametrize(
+    ("mode", "verdict"), [(0o600, "ok"), (0o440, "ok"), (0o644, "warn"), (0o604, "warn"), (0o620, "warn")]
+)
+def test_key_files_that_others_may_read(tmp_path, mode, verdict):
+    """A group may: secrets that are mounted into containers often belong to one."""
+    given = settings(data_dir=tmp_path)
+    assert machine.check_key_files(given) == Finding("key files", "ok", "for nobody else to read")
+    TextKeys.of_file(tmp_path / "texts.key")
+    sealing = tmp_path / "sealing.key"
+    SealingKey.of_file(sealing)
+    assert machine.check_key_files(given).verdict == "ok"
+    sealing.chmod(mode)
+    found = machine.check_key_files(given)
+    assert (found.verdict, str(sealing) in found.remedy) == (verdict, verdict == "warn")
+    elsewhere = settings(database_url="postgresql://u:p@127.0.0.1:1/db", seals=SealSettings(key_file=sealing))
+    assert machine.check_key_files(elsewhere).verdict == verdict
+
+
+def test_a_service_warns_of_key_files_that_others_may_read(tmp_path):
+    TextKeys.of_file(tmp_path / "texts.key")
+    (tmp_path / "texts.key").chmod(0o644)
+    with capture_logs() as logs:
+        ServiceSupervisor(settings(data_dir=tmp_path))
+    assert [(line["event"], line["file"]) for line in logs] == [
+        ("key_file.open_to_others", str(tmp_path / "texts.key"))
+    ]
+
+
 def test_a_variable_that_makes_readers_lose_events(monkeypatch):
     assert check_event_store_environment().verdict == "ok"
     monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "y")
@@ -163,6 +194,13 @@ def test_the_service(url, api: FakeApi):
 def test_projections(url, api: FakeApi, changes, verdict):
     api.projection |= changes
     assert list(service.check_service(url))[1].verdict == verdict
+
+
+def test_the_relay_is_looked_at_beside_the_projections(url, api: FakeApi):
+    api.projection |= {"name": "relay_nats", "role": "relay", "state": "waiting", "lag_events": 7}
+    found = list(service.check_service(url))[1]
+    assert (found.name, found.verdict) == ("relay_nats", "warn")
+    assert found.remedy == "Let one service run with projector = true and relay.url."
 
 
 def test_says_what_is_wrong_and_exits_accordingly(run, monkeypatch):

@@ -15,6 +15,7 @@ CHANGED = {"fault": "An event was changed, inserted or removed.", "seal": 1}
     ("found", "said"),
     [
         ({}, "The log is intact: 28 events under 2 seals; 3 are not sealed yet."),
+        ({}, "Nothing proves what stands after position 28 (3 events) until it is sealed"),
         (CHANGED | {"after": 16, "position": 17}, "removed. Seal 1, position 17."),
         (CHANGED | {"after": 29, "position": 31}, "removed. Seal 1, after position 29 and up to 31."),
         ({"fault": "Two events stand at one position.", "position": 17}, "at one position. Position 17."),

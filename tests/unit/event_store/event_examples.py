@@ -139,6 +139,7 @@ EXAMPLES = {
             paid_by=(PaidBy(UUID("0192e4a0-0000-7000-8000-0000000000b1"), "2026-11"),),
             passed_over=(PassedOver("azure", "gpt-4o", "budget_exceeded", "The call may cost 1 USD."),),
             idempotency_key="order-66",
+            request_digest="00112233445566778899aabbccddeeff",
             template=TemplateUse("support", 3),
         ),
         CompletionRequested(

@@ -1,6 +1,7 @@
 """What is said is encrypted, and nothing else; what is encrypted comes back, or is erased."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -98,6 +99,10 @@ def names_of_texts(value: Any, name: str = "") -> list[str]:
     return [found for one in value for found in names_of_texts(one, name)] if isinstance(value, list) else []
 
 
+ADDED_SINCE = {"conversation.completion_requested": {"request_digest": ""}}
+"""Fields that events have only since the golden file of encrypted ones was written."""
+
+
 def test_what_was_encrypted_once_is_read_for_ever():
     golden = json.loads((GOLDEN / "encrypted" / "conversation.json").read_text())
     codec = EventCodec(EventRegistry.default(), TextKeys([bytes.fromhex(golden["master_key"])]))
@@ -106,7 +111,7 @@ def test_what_was_encrypted_once_is_read_for_ever():
     for topic, states in golden["states"].items():
         for number, state in enumerate(states, 1):
             read = codec.decode_event(golden["stream"], number, topic, orjson.dumps(state), wrapped)
-            assert read == EXAMPLES[topic][number - 1]
+            assert read == replace(EXAMPLES[topic][number - 1], **ADDED_SINCE.get(topic, {}))
 
 
 @given(st.text(), st.dictionaries(st.text(), st.text() | st.none() | st.booleans()))

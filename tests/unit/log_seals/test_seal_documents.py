@@ -1,6 +1,7 @@
 """Seals as somebody kept them elsewhere."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,18 @@ def test_a_seal_that_was_kept_is_the_same() -> None:
     assert is_signed(kept.public_key, kept.signed, kept.signature)
 
 
+def test_what_is_signed_and_kept_is_the_same_in_any_time_zone() -> None:
+    """A database tells times in the zone of the session."""
+    there = replace(SEAL, sealed_at=SEAL.sealed_at.astimezone(timezone(timedelta(hours=1))))
+    assert is_signed(there.public_key, there.signed, there.signature)
+    assert write_seal(there) == write_seal(SEAL)
+
+
+def test_no_seals_at_all_are_nothing_to_compare_with() -> None:
+    with pytest.raises(InvalidRequest, match="no seal in it"):
+        read_seals({"data": []})
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -36,6 +49,7 @@ def test_a_seal_that_was_kept_is_the_same() -> None:
         {"chain": 7},
         {"chain": "x"},
         {"sealed_at": None},
+        {"sealed_at": "2026-11-27T00:00:00"},
         {"signature": "xyz"},
         {"signature": 7},
     ],

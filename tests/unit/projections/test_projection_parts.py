@@ -70,6 +70,19 @@ def test_what_has_nothing_to_say_is_named() -> None:
     assert reason_of(ValueError()) == "ValueError"
 
 
+def test_a_reason_is_the_first_line_that_says_anything() -> None:
+    assert reason_of(ValueError("\n \n  no price\nfor it")) == "ValueError: no price"
+    assert reason_of(ValueError("\n\n")) == "ValueError"
+
+
+def test_an_error_that_cannot_be_told_is_named() -> None:
+    class Untold(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    assert reason_of(Untold()) == "Untold: it cannot be told (SystemExit)"
+
+
 def test_what_a_fold_raised_is_the_reason() -> None:
     raised = FoldRaised()
     raised.__cause__ = SystemExit(3)

@@ -62,6 +62,25 @@ def test_what_ended_too_early_is_begun_again(threads: RunnerThreads, begun: list
     assert begun == [LIVE, LIVE]
 
 
+def test_one_that_cannot_be_begun_keeps_no_other_from_it(begun: list[BuildKey]) -> None:
+    tries = iter([RuntimeError("can't start new thread")])
+
+    def make(key: BuildKey, alarm: threading.Event) -> Waiting:
+        for error in tries:
+            raise error
+        begun.append(key)
+        return Waiting(alarm)
+
+    threads = RunnerThreads(make, threading.Event())
+    try:
+        threads.keep([LIVE, REBUILDS[0]])
+        assert begun == [REBUILDS[0]]
+        threads.keep([LIVE, REBUILDS[0]])
+        assert begun == [REBUILDS[0], LIVE]
+    finally:
+        threads.end()
+
+
 def _none_left(threads: RunnerThreads) -> bool:
     threads.keep([])
     return len(threads) == 0

@@ -170,6 +170,10 @@ class BudgetReplay:
         sums = {key: tally.values() for key, tally in self._groups.items()}
         return summed(TITLE, self._by, GROUPED, sums, ("spent_usd", "refused_usd"), self._notes())
 
+    def _uncovering(self) -> list[str]:
+        covering = {place for places in self._matching.values() for place in places}
+        return [cap.scope.key for place, cap in enumerate(self._caps) if place not in covering]
+
     def _notes(self) -> list[str]:
         held = (
             f"A call needs what was held for it, which is known of {self._held_then:,} of {self._begun:,} calls. The "
@@ -184,6 +188,7 @@ class BudgetReplay:
             "refused_usd is what the refused calls cost; a call that several budgets refuse is in the line of each.",
             f"Calls without a known price, which no budget counts: {self._unpriced:,}.",
             "Calls that were refused when they were made are not looked at.",
+            *[f"No call is covered by {name}: is it what calls name?" for name in self._uncovering() if self._begun],
         ]
 
 

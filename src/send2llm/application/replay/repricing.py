@@ -33,10 +33,12 @@ CostOf = Callable[[str, str, Usage], Decimal | None]
 """What a usage costs at a provider and model, ``None`` when that is not known."""
 
 
-def at_prices(prices: PriceBook) -> CostOf:
-    """What the list says."""
+def at_prices(prices: PriceBook, asked: set[tuple[str, str]] | None = None) -> CostOf:
+    """What the list says; providers and models that it is asked about are added to ``asked``."""
+    seen: set[tuple[str, str]] = set() if asked is None else asked
 
     def cost(provider: str, model: str, usage: Usage) -> Decimal | None:
+        seen.add((provider, model))
         price = prices.price(provider, model)
         return None if price is None else price.cost(usage)
 

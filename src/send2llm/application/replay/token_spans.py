@@ -35,7 +35,8 @@ class Span:
         return span
 
     def __str__(self) -> str:
-        return f"{float(self.low):g}-{float(self.high):g}"
+        low, high = (f"{float(factor):g}" for factor in (self.low, self.high))
+        return low if self.low == self.high else f"{low}-{high}"
 
     def least(self, tokens: int) -> int:
         return tokens * self.low.numerator // self.low.denominator

@@ -19,7 +19,7 @@ from send2llm.domain.errors import ConfigurationError
 from send2llm.domain.log_seals import RawEvent, Seal
 from send2llm.infrastructure.analysis import parts, schemas
 from send2llm.infrastructure.analysis.call_rows import CallRows, Row
-from send2llm.infrastructure.analysis.manifest import Manifest
+from send2llm.infrastructure.analysis.manifest import Manifest, digest_of, signature_of
 from send2llm.infrastructure.analysis.stored_log import StoredLog
 from send2llm.infrastructure.analysis.stored_states import EventRow, event_row, parsed
 from send2llm.infrastructure.analysis.transcripts import Transcripts
@@ -48,14 +48,20 @@ class Export:
         self._bytes = self._count = self._done = 0
 
     def run(self, progress: Progress = lambda _position, _head, _events: None) -> Manifest:
-        """Export what is new. Raises ``ConfigurationError`` for a folder that holds something else, or is in use."""
+        """Export what is new.
+
+        Raises ``ConfigurationError`` for a folder that is in use, or that holds something else: also what this log had
+        before its database was restored from a backup.
+        """
         Manifest.of(self._folder)  # refuses before anything is made there
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._folder / ".export.lock")
         if not lock.try_acquire_exclusive():
             raise ConfigurationError(f"Another export writes to {self._folder}; wait for its end.")
         try:
-            return self._run(Manifest.of(self._folder).of_log(self._log.identity, self._log.head), progress)
+            manifest = Manifest.of(self._folder)
+            manifest.goes_on(self._folder, self._log.event_at(manifest.position), self._log.seal(manifest.seal))
+            return self._run(manifest, progress)
         finally:
             lock.release()
 
@@ -70,14 +76,14 @@ class Export:
         calls = CallRows(
             Transcripts(self._log.stream), manifest.open_calls, manifest.written_off, digest_key=self._log.digest_key
         )
-        last = manifest.position
+        last: RawEvent | None = None
         for page in self._log.pages(manifest.position):
             self._take(page, calls, manifest)
-            last = page[-1].position
+            last = page[-1]
             if self._count >= self._batch_events or self._bytes >= BATCH_BYTES:
                 manifest = self._flush(manifest, calls, last)
-            progress(last, self._log.head, self._done)
-        if last > manifest.position:
+            progress(last.position, self._log.head, self._done)
+        if last is not None and last.position > manifest.position:
             manifest = self._flush(manifest, calls, last)
         return self._seal(manifest)
 
@@ -99,15 +105,16 @@ class Export:
         self._count += len(page)
         self._done += len(page)
 
-    def _flush(self, manifest: Manifest, calls: CallRows, last: int) -> Manifest:
-        name = parts.name_of(manifest.position + 1, last)
+    def _flush(self, manifest: Manifest, calls: CallRows, last: RawEvent) -> Manifest:
+        name = parts.name_of(manifest.position + 1, last.position)
         self._write(parts.EVENTS, name, _by_day(self._rows), schemas.EVENTS)
         places = self._write_calls(name)
         for completion, place in self._stale.items():
             _remove_call(self._folder / place, completion)
         manifest = replace(
             manifest,
-            position=last,
+            position=last.position,
+            last_event=digest_of(last),
             events=manifest.events + self._count,
             calls=manifest.calls + len(self._calls) - len(self._stale),
             open_calls=calls.open,
@@ -142,7 +149,9 @@ class Export:
             return manifest
         part = self._folder / parts.SEALS / parts.name_of(seals[0].first_position, seals[-1].last_position)
         parts.write_rows(part, [_seal_row(seal) for seal in seals], schemas.SEALS)
-        manifest = replace(manifest, seal=seals[-1].number, sealed=seals[-1].last_position)
+        manifest = replace(
+            manifest, seal=seals[-1].number, last_seal=signature_of(seals[-1]), sealed=seals[-1].last_position
+        )
         manifest.write(self._folder)
         return manifest
 

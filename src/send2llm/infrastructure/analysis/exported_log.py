@@ -5,16 +5,15 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from send2llm.application.log_verification import LogVerification, Progress, verify_log
 from send2llm.domain.errors import InvalidRequest
 from send2llm.domain.log_seals import RawEvent, Seal
-from send2llm.infrastructure.analysis import manifest, parts, schemas
+from send2llm.infrastructure.analysis import manifest, parts
 from send2llm.infrastructure.analysis.stored_states import EventRow, event_row, occurred_at, parsed
+from send2llm.infrastructure.analysis.strict_parts import read_events, read_seals
 from send2llm.infrastructure.log_seals.signing import is_signed
 
 
@@ -22,28 +21,35 @@ class ExportedLog:
     """Reads what is in the files, and believes no manifest. Raises ``InvalidRequest`` for what is no export."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._events = folder / parts.EVENTS
         self._seals = folder / parts.SEALS
         if not self._events.is_dir() and not _is_of_empty_log(folder):
             raise InvalidRequest(f"{folder} holds no exported events; make them with `send2llm export {folder}`.")
 
     def rows(self) -> Iterator[EventRow]:
-        """All events in the order of their positions, a batch at a time."""
+        """All events in the order of their positions, a batch at a time; raises ``LogFault`` where there is none."""
         return (row for _, row in self._placed())
 
     def _placed(self) -> Iterator[tuple[Path, EventRow]]:
         """The same, each with the part that it is in."""
         for _, batch in groupby(parts.parts_of(self._events), key=lambda part: part.name):
             files = list(batch)
-            table = pa.concat_tables([_numbered(_read(part, schemas.EVENTS), n) for n, part in enumerate(files)])
+            read = [read_events(part) for part in files]
+            fault = min((one.fault for one in read if one.fault), key=lambda one: one.position or 0, default=None)
+            table = pa.concat_tables([_numbered(one.table, n) for n, one in enumerate(read)])
             for block in table.sort_by("position").to_batches(max_chunksize=_BLOCK):
                 for *row, n in zip(*(column.to_pylist() for column in block.columns), strict=True):
+                    if fault is not None and row[0] >= fault.position:
+                        raise fault
                     yield files[n], EventRow._make(row)
+            if fault is not None:
+                raise fault
 
-    def seals(self) -> Sequence[Seal]:
-        """All seals in their order."""
-        rows = [row for part in parts.parts_of(self._seals) for row in _read(part, schemas.SEALS).to_pylist()]
-        return [Seal(**{**row, "chain": UUID(row["chain"])}) for row in rows]
+    def seals(self) -> Iterator[Seal]:
+        """All seals in their order; raises ``LogFault``."""
+        for part in parts.parts_of(self._seals):
+            yield from read_seals(part)
 
     def verify(
         self,
@@ -54,7 +60,7 @@ class ExportedLog:
     ) -> LogVerification:
         """``verify_log`` on the files; and each event is where it belongs, with columns that say what its bytes say.
 
-        Nothing else is in the folders: whoever analyses them would count it.
+        Nothing else is in the folder: whoever analyses it would count it.
         """
         told = _Told()
         found = verify_log(
@@ -68,9 +74,20 @@ class ExportedLog:
         )
         if found.fault:
             return found
-        for path in (*parts.strangers(self._events, parts.IN_DAY), *parts.strangers(self._seals, parts.IN_FOLDER)):
+        for path in self._strangers():
             return replace(found, fault=f"{path} is no part of an export, and whoever reads the folder may count it.")
         return replace(found, fault=told.fault, position=told.position)
+
+    def _strangers(self) -> Iterator[Path]:
+        """What may be taken for a part of the export, and is none."""
+        yield from parts.strangers(self._events, parts.IN_DAY)
+        yield from parts.strangers(self._folder / parts.CALLS, parts.IN_DAY)
+        yield from parts.strangers(self._seals, parts.IN_FOLDER)
+        known = (parts.EVENTS, parts.CALLS, parts.SEALS)
+        for place in sorted(place for place in self._folder.iterdir() if place.name not in known):
+            for path in (place, *sorted(place.rglob("*"))):
+                if path.name.lower().endswith(".parquet") or path.is_symlink():
+                    yield path
 
 
 class _Told:
@@ -111,13 +128,3 @@ def _is_of_empty_log(folder: Path) -> bool:
 
 def _numbered(table: Any, number: int) -> Any:
     return table.append_column("part", pa.array([number] * table.num_rows, pa.int32()))
-
-
-def _read(part: Path, schema: Any) -> Any:
-    try:
-        table = pq.ParquetFile(part).read(columns=schema.names)
-        return table.select(schema.names).cast(schema)
-    except (OSError, pa.ArrowException) as error:
-        raise InvalidRequest(
-            f"{part} cannot be read ({type(error).__name__}): it is damaged, or was not written by `send2llm export`."
-        ) from None

@@ -2,20 +2,19 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from send2llm.domain.errors import StoreUnavailable
 from send2llm.domain.log_seals import RawEvent, Seal
 from send2llm.infrastructure.analysis.stored_states import State, parsed, reveal
 from send2llm.infrastructure.analysis.transcripts import MESSAGE_ADDED, RECEIVED
 from send2llm.infrastructure.event_store.stored_keys import STORED_KEYS
 from send2llm.infrastructure.event_store.text_keys import TextKeys, UnreadableText
 from send2llm.infrastructure.log_seals.raw_events import PAGE, raw_events_after
-from send2llm.infrastructure.log_seals.tables import seals_after
+from send2llm.infrastructure.log_seals.tables import page_of_seals, seals_after
+from send2llm.infrastructure.postgres.blocking_reads import store_errors
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 
 _STREAM = text(
@@ -24,12 +23,16 @@ _STREAM = text(
 )
 _HEAD = text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
 
+_REMEDY = "Run the command again when `send2llm doctor` finds it well; an export goes on where it was."
+
+_told = partial(store_errors, _REMEDY)
+
 
 class StoredLog:
     """Reads on two connections of its own, in statements that are transactions of their own. Blocks.
 
-    Without ``keys`` nothing is decrypted. Raises ``StoreUnavailable`` when the database cannot be reached or has no
-    tables yet.
+    Without ``keys`` nothing is decrypted. Every method raises ``StoreUnavailable`` when the database cannot be reached
+    or goes away, the constructor also when it has no tables yet.
     """
 
     def __init__(self, database: ConnectionInfo, keys: TextKeys | None) -> None:
@@ -39,22 +42,22 @@ class StoredLog:
         self.unreadable: set[str] = set()
         """Streams with texts that are not erased, and that the keys do not open."""
         engine: Engine = create_engine(
-            database.sqlalchemy_url, poolclass=NullPool, hide_parameters=True, isolation_level="AUTOCOMMIT"
+            database.sqlalchemy_url,
+            poolclass=NullPool,
+            pool_reset_on_return=None,  # of a connection that is gone it would log an error
+            hide_parameters=True,
+            isolation_level="AUTOCOMMIT",
         )
-        try:
+        with _told():
             self._connection: Connection = engine.connect()
             self._pages: Connection = engine.connect()
             self.head = int(self._connection.execute(_HEAD).scalar_one())
-        except OperationalError:
-            raise StoreUnavailable("The database cannot be reached; `send2llm doctor` checks it.") from None
-        except ProgrammingError:
-            raise StoreUnavailable("The event store has no tables yet; run `send2llm migrate`.") from None
 
-    @property
-    def identity(self) -> str:
-        """Tells this log from any other, ``""`` while it is empty."""
-        first = raw_events_after(self._connection, 0, 1)
-        return blake2b(b"%d:" % first[0].position + first[0].state, digest_size=16).hexdigest() if first else ""
+    @_told()
+    def event_at(self, position: int) -> RawEvent | None:
+        """What stands at a position, ``None`` when nothing does."""
+        found = raw_events_after(self._connection, position - 1, 1) if position > 0 else ()
+        return found[0] if found and found[0].position == position else None
 
     def pages(self, position: int, topics: Sequence[str] = ()) -> Iterator[Sequence[RawEvent]]:
         """What follows a position, up to what was the end when the log was opened; of all topics, or of some.
@@ -67,12 +70,14 @@ class StoredLog:
                 following = reader.submit(self._page, page[-1].position, topics)
                 yield page
 
+    @_told()
     def _page(self, position: int, topics: Sequence[str]) -> Sequence[RawEvent]:
         page = raw_events_after(self._pages, position, PAGE, topics) if position < self.head else []
         return (
             page if not page or page[-1].position <= self.head else [one for one in page if one.position <= self.head]
         )
 
+    @_told()
     def keys_of(self, streams: Collection[str]) -> Mapping[str, bytes]:
         """The stored keys of streams, for ``reveal``; none of those that were erased."""
         if self._keys is None:
@@ -94,8 +99,9 @@ class StoredLog:
     def stream(self, stream: str, version: int) -> Iterator[tuple[str, Any]]:
         """Topic and data of a stream's events up to a version; no data where nothing is said."""
         wrapped = self.keys_of([stream]).get(stream)
-        for row in self._connection.execute(_STREAM, {"stream": stream, "version": version}):
-            position, _, at, topic, stored = row
+        with _told():
+            rows = self._connection.execute(_STREAM, {"stream": stream, "version": version}).all()
+        for position, _, at, topic, stored in rows:
             event = RawEvent(position, stream, at, topic, bytes(stored))
             if event.topic in (MESSAGE_ADDED, RECEIVED) and (state := parsed(event)) is not None:
                 self.reveal(event, state, wrapped)
@@ -103,11 +109,19 @@ class StoredLog:
             else:
                 yield event.topic, None
 
+    @_told()
+    def seal(self, number: int) -> Seal | None:
+        """The seal of a number, ``None`` when there is none."""
+        found = page_of_seals(self._connection, number - 1, 1)
+        return found[0] if found and found[0].number == number else None
+
+    @_told()
     def seals(self, number: int, position: int) -> list[Seal]:
         """The seals after a number of what lies up to a position."""
         return [seal for seal in seals_after(self._connection, number) if seal.last_position <= position]
 
     def close(self) -> None:
-        self._connection.close()
-        self._pages.close()
+        for connection in (self._connection, self._pages):
+            connection.invalidate()  # no rollback: there is no transaction, and the connection may be gone
+            connection.close()
         self._connection.engine.dispose()

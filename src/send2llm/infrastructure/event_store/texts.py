@@ -1,7 +1,8 @@
 """Which fields of stored events are what somebody said, and are encrypted; all others are for the books.
 
 Names of models, tokens, costs, times and roles stay readable, and so do labels, because reports count by them, and why
-a budget refused a call. What a provider says about a failure may quote what it was sent, and is a text.
+a budget refused a call. What a provider says about a failure may quote what it was sent, and is a text. So is the
+digest of a request: who knows the caller's key could try guesses on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ _REQUEST: Fields = {name: Text() for name in ("tools", "tool_choice", "response_
 TEXTS: Mapping[str, Fields] = {
     "conversation.message_added": {"message": _MESSAGE},
     "conversation.context_shortened": {"summary": Text()},
-    "conversation.completion_requested": {"parameters": _REQUEST},
+    "conversation.completion_requested": {"parameters": _REQUEST, "request_digest": Text()},
     "conversation.attempt_failed": {"detail": Text(str)},
     "conversation.completion_received": {"answers": [{"message": _MESSAGE}]},
     "conversation.completion_failed": {"detail": Text(str)},

@@ -105,8 +105,9 @@ class EventRegistry:
         registry.register("conversation.started", ConversationStarted)
         registry.register("conversation.message_added", MessageAdded)
         registry.register("conversation.context_shortened", ContextShortened)
-        registry.upcast("conversation.completion_requested", 1, lambda data: data)
-        registry.register("conversation.completion_requested", CompletionRequested, version=2)
+        for version in (1, 2):  # each added a field that has a default
+            registry.upcast("conversation.completion_requested", version, lambda data: data)
+        registry.register("conversation.completion_requested", CompletionRequested, version=3)
         registry.register("conversation.attempt_failed", AttemptFailed)
         registry.register("conversation.completion_received", CompletionReceived)
         registry.register("conversation.completion_failed", CompletionFailed)

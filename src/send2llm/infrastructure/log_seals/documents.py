@@ -1,7 +1,7 @@
 """Seals as JSON, to be kept elsewhere."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ def write_seal(seal: Seal, *, links: bool = False) -> dict[str, Any]:
         "first_position": seal.first_position,
         "last_position": seal.last_position,
         "events": seal.events,
-        "sealed_at": seal.sealed_at.isoformat(timespec="microseconds"),
+        "sealed_at": seal.sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
         **{name: getattr(seal, name).hex() for name in _BYTES if links or name != "links"},
     }
 
@@ -33,7 +33,7 @@ def read_seal(document: Any) -> Seal:
             first_position=_counted(document["first_position"]),
             last_position=_counted(document["last_position"]),
             events=_counted(document["events"]),
-            sealed_at=datetime.fromisoformat(document["sealed_at"]),
+            sealed_at=_moment(document["sealed_at"]),
             **{name: bytes.fromhex(document.get(name, "")) for name in _BYTES},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -47,8 +47,18 @@ def _counted(number: Any) -> int:
     return number
 
 
+def _moment(text: str) -> datetime:
+    """A time without a zone would be another one on another machine."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
+
+
 def read_seals(document: Any) -> Sequence[Seal]:
-    """The seals of what ``send2llm audit seals --json`` prints, or of one seal."""
+    """The seals of what ``send2llm audit seals --json`` prints, or of one seal; none are no seals to compare with."""
     if isinstance(document, dict) and isinstance(document.get("data"), list):
+        if not document["data"]:
+            raise InvalidRequest("It has no seal in it: nothing was sealed when it was written. Keep a later one.")
         return [read_seal(one) for one in document["data"]]
     return [read_seal(document)]

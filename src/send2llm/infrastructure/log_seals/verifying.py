@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import orjson
@@ -61,6 +62,7 @@ def verify_stored(
                 trusted=trusted,
                 kept=kept,
                 time_of=occurred_at,
+                now=datetime.now(UTC),
                 progress=progress,
             )
     except OperationalError:

@@ -38,6 +38,11 @@ class OverridePriceBook:
         self._free = frozenset(free)
         self._otherwise = otherwise
 
+    @property
+    def names(self) -> Collection[str]:
+        """The models whose prices the configuration sets."""
+        return self._prices.keys()
+
     def price(self, provider: str, model: str) -> Price | None:
         """The price in force now, ``None`` when it is unknown."""
         if self._prices:
@@ -59,6 +64,9 @@ class OverridePriceBook:
 
 
 def _price(name: str, table: Mapping[str, Amount | None]) -> Price:
+    provider, _, model = name.partition("/")
+    if not provider or not model:
+        raise ConfigurationError(f"[prices.{name!r}] is the price of no model: name it provider/model.")
     unknown = sorted(table.keys() - set(_FIELDS))
     if unknown:
         raise ConfigurationError(f"[prices.{name!r}] does not know {unknown[0]}; it knows {', '.join(_FIELDS)}.")

@@ -10,12 +10,17 @@ from send2llm.infrastructure.projections.builds import remove_tables, stands_sti
 from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.dependants import OthersDepend
+from send2llm.infrastructure.projections.failures import is_passing
 from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.swap_tries import SwapTries
 from send2llm.infrastructure.projections.swaps import ViewsAreRead, retire_unread, swap
 
 log = structlog.get_logger(__name__)
+
+
+class LastEventsFailed(Exception):
+    """One of the last few events could not be folded; nothing was. Page after page, it can be told which."""
 
 
 class Arrival:
@@ -29,7 +34,10 @@ class Arrival:
         self._tries = SwapTries()
 
     def at_the_end(self, connection: Connection, position: int) -> int | None:
-        """The build has caught up with the log; gives its position then, ``None`` if it has nothing more to do."""
+        """The build has caught up with the log; gives its position then, ``None`` if it has nothing more to do.
+
+        Raises ``LastEventsFailed``, ``BuildIsPaused``, and what keeps it from its place, or from being compared.
+        """
         if self._checkpoint.role == "building" and self._tries.is_due():
             return self._take_its_place(connection, position)
         if self._checkpoint.role == "verifying":
@@ -99,6 +107,14 @@ class Arrival:
         return None
 
     def _fold_up_to(self, connection: Connection, position: int, end: int) -> None:
+        try:
+            self._fold_pages(connection, position, end)
+        except Exception as error:  # a fold is anybody's code
+            if is_passing(error):
+                raise
+            raise LastEventsFailed from error
+
+    def _fold_pages(self, connection: Connection, position: int, end: int) -> None:
         skipped = self._checkpoint.skipped(connection)
         topics, texts = sorted(self._projection.topics), reads_texts(self._projection)
         while position < end:

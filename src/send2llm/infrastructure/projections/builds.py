@@ -1,14 +1,15 @@
 """The life of builds: begun, paused, dropped. Each step is one transaction of the caller's."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from send2llm.application.projections import BuildName, BuildRole, Projection
-from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
+from send2llm.domain.errors import DatabaseRightMissing, ProjectionConflict, ProjectionNotFound
+from send2llm.infrastructure.postgres.rights import MAKE_SCHEMAS
 from send2llm.infrastructure.projections.checkpoints import (
+    WORKED_ON,
     Build,
     BuildKey,
     builds_of,
@@ -19,13 +20,10 @@ from send2llm.infrastructure.projections.checkpoints import (
     usual_place,
 )
 from send2llm.infrastructure.projections.dependants import dependants_named
-from send2llm.infrastructure.projections.lease import nobody_works_on
-
-ABANDONED_AFTER = timedelta(days=1)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('send2llm:builds:' || :name, 0))")
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '5s'")
-_UNREAD: Sequence[BuildRole] = ("building", "verifying", "verified", "different")
+_MAKE_SCHEMAS = text(MAKE_SCHEMAS)
 _LONGEST_NAME = 40  # characters of a projection's name in that of a schema
 
 
@@ -53,11 +51,20 @@ def begin_build(connection: Connection, name: str, role: BuildRole) -> BuildName
             raise ProjectionConflict(f"The build {other.label} of {name} is {role} already; wait for it, or drop it.")
     if live.paused or (live.reason and role == "verifying"):
         raise ProjectionConflict(stands_still(live))
+    _refuse_without_schemas(connection)
     number = 1 + max(build.build for build in builds if build.version == live.version)
     place = f"build_{name[:_LONGEST_NAME]}_v{live.version}_b{number}"
     connection.execute(CreateSchema(place))
     _insert(connection, BuildKey(name, live.version, number, place), role, live.tables)
     return BuildName(live.version, number)
+
+
+def _refuse_without_schemas(connection: Connection) -> None:
+    grant = connection.execute(_MAKE_SCHEMAS).scalar_one_or_none()
+    if grant is not None:
+        raise DatabaseRightMissing(
+            "a build beside the live one is made in a schema of its own", f"Let the database's owner run: {grant}"
+        )
 
 
 def drop(connection: Connection, name: str, wanted: BuildName) -> None:
@@ -81,30 +88,15 @@ def remove_tables(connection: Connection, build: Build) -> None:
         connection.execute(DropSchema(build.place, cascade=True, if_exists=True))
 
 
-def remove_abandoned(connection: Connection) -> Sequence[Build]:
-    """Remove builds that were never read and that nobody has worked on for ``ABANDONED_AFTER``; gives them."""
-    stale = select(checkpoints.c.name).where(
-        checkpoints.c.role.in_(_UNREAD),
-        checkpoints.c.paused.is_(False),
-        checkpoints.c.updated_at < func.now() - ABANDONED_AFTER,
-    )
-    removed = []
-    for name in sorted(set(connection.execute(stale).scalars())):
-        take_turn(connection, name)
-        for build in builds_of(connection, name, lock=True):
-            unread = build.role in _UNREAD and not build.paused
-            old = build.updated_at < connection.execute(select(func.now())).scalar_one() - ABANDONED_AFTER
-            if unread and old and nobody_works_on(connection, build.key):
-                remove_tables(connection, build)
-                connection.execute(checkpoints.delete().where(is_build(build.key)))
-                removed.append(build)
-    return removed
-
-
 def set_paused(connection: Connection, name: str, wanted: BuildName | None, *, paused: bool) -> BuildName:
-    """Let a build stand still, or go on."""
+    """Let a build stand still, or go on; raises ``ProjectionConflict`` for one that was compared."""
     builds = known_builds(connection, name)
     chosen = live_of(builds, name) if wanted is None else choose(builds, name, wanted, "exists")
+    if chosen.role not in WORKED_ON:
+        raise ProjectionConflict(
+            f"The build {chosen.label} of {name} was compared, and nothing is done for it any more; all that is left "
+            "is to drop it."
+        )
     connection.execute(checkpoints.update().where(is_build(chosen.key)).values(paused=paused))
     return BuildName(chosen.version, chosen.build)
 

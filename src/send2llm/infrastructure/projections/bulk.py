@@ -1,9 +1,10 @@
 """Many rows in one or two statements: by PostgreSQL's COPY, or as arrays.
 
 Everything that a fold may meet in an event can be written: PostgreSQL's text knows neither NUL nor half of a
-surrogate pair, which JSON does, so they are replaced by U+FFFD.
+surrogate pair, which JSON does, so they are replaced by U+FFFD. Keys that differ in nothing else are the same key.
 """
 
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -43,7 +44,8 @@ def replace_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> N
         return
     key = list(table.primary_key.columns)
     # One array for each column of the key: a parameter for each value would end at 65,535 of them.
-    arrays = [literal([row[column.key] for row in rows], ARRAY(column.type)) for column in key]
+    cleaning = _cleaning(table)
+    arrays = [literal(cleaning[column.key]([row[column.key] for row in rows]), ARRAY(column.type)) for column in key]
     connection.execute(delete(table).where(tuple_(*key).in_(select(*[func.unnest(array) for array in arrays]))))
     copy_rows(connection, table, rows)
 
@@ -52,14 +54,16 @@ def add_rows(connection: Connection, table: Table, rows: Sequence[Row], largest:
     """Add the numbers of ``rows`` to those of the rows with the same primary keys, or insert them as new ones.
 
     All columns but the keys are numbers, and the ``largest`` of them keep the greater one instead of the sum. Each key
-    may be there once.
+    may be there once, or several times if it is the same only as it is stored.
     """
     if not rows:
         return
     raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-    arrays = [
-        clean([row[column.key] for row in rows]) for column, clean in zip(table.columns, _cleaning(table), strict=True)
-    ]
+    given = {column.key: [row[column.key] for row in rows] for column in table.columns}
+    cleaned = {key: clean(given[key]) for key, clean in _cleaning(table).items()}
+    arrays: Sequence[list[Any]] = list(cleaned.values())
+    if any(cleaned[column.key] != given[column.key] for column in table.primary_key.columns):
+        arrays = _together(table, arrays, largest)  # two keys may have become one
     raw.execute(_adding(table, largest), arrays)
 
 
@@ -109,6 +113,23 @@ def _copying(table: Table) -> tuple[bytes, Callable[[Row], Sequence[Any]]]:
     return statement.as_bytes(), values
 
 
+def _together(table: Table, arrays: Sequence[list[Any]], largest: frozenset[str]) -> Sequence[list[Any]]:
+    """The same rows, those of one key as one row."""
+    keys = [place for place, column in enumerate(table.columns) if column.primary_key]
+    joined = [
+        None if column.primary_key else max if column.name in largest else operator.add for column in table.columns
+    ]
+    rows: dict[tuple[Any, ...], Sequence[Any]] = {}
+    for row in zip(*arrays, strict=True):
+        key = tuple(row[place] for place in keys)
+        if key in rows:
+            pairs = zip(joined, rows[key], row, strict=True)
+            rows[key] = [join(before, added) if join else before for join, before, added in pairs]
+        else:
+            rows[key] = row
+    return [list(values) for values in zip(*rows.values(), strict=True)]
+
+
 @lru_cache(maxsize=256)
 def _adding(table: Table, largest: frozenset[str]) -> bytes:
     """The statement that adds rows to a table, one array for each column."""
@@ -135,17 +156,17 @@ def _adding(table: Table, largest: frozenset[str]) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _cleaning(table: Table) -> Sequence[Callable[[list[Any]], list[Any]]]:
-    """For each column, what makes an array of its values that PostgreSQL takes."""
-    return [
-        (lambda values: list(map(storable_text, values)))
+def _cleaning(table: Table) -> Mapping[str, Callable[[list[Any]], list[Any]]]:
+    """For each column, by its key, what makes an array of its values that PostgreSQL takes."""
+    return {
+        column.key: (lambda values: list(map(storable_text, values)))
         if isinstance(column.type, String | Text)
         # An array has values of one kind, and a sum that began with the number 0 is a Decimal later.
         else (lambda values: list(map(Decimal, values)))
         if isinstance(column.type, Numeric)
         else (lambda values: values)
         for column in table.columns
-    ]
+    }
 
 
 _ADD = """

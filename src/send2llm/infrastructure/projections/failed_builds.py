@@ -23,11 +23,7 @@ def skip(connection: Connection, name: str, position: int, actor: str, wanted: B
     failed = _failed(connection, name, wanted)
     here = [build for build in failed if build.failed_position == position]
     if not here:
-        chosen = failed[0]
-        raise ProjectionConflict(
-            f"The build {chosen.label} of {name} failed at position {chosen.failed_position}, not at {position}: "
-            f"{chosen.reason}"
-        )
+        raise ProjectionConflict(_failed_elsewhere(failed[0], position))
     if len({build.version for build in here}) > 1:
         choose(here, name, wanted, "has failed")
     left_out = {"version": here[0].version, "position": position, "reason": here[0].reason, "actor": actor}
@@ -36,6 +32,15 @@ def skip(connection: Connection, name: str, position: int, actor: str, wanted: B
     at_it = [one for one in known if (one.version, one.failed_position) == (here[0].version, position)]
     _forget_failures(connection, at_it)
     return BuildName(here[0].version, here[0].build)
+
+
+def _failed_elsewhere(build: Build, position: int) -> str:
+    if build.failed_position is None:
+        return f"The build {build.label} of {build.name} failed at no event that could be left out: {build.reason}"
+    return (
+        f"The build {build.label} of {build.name} failed at position {build.failed_position}, not at {position}: "
+        f"{build.reason}"
+    )
 
 
 def _failed(connection: Connection, name: str, wanted: BuildName | None) -> Sequence[Build]:

@@ -62,8 +62,16 @@ def raised_by(error: Exception) -> BaseException:
 def reason_of(error: Exception) -> str:
     """Why it failed, in one line, without the statement and the row, which may hold anybody's text."""
     cause = raised_by(error)
-    message = str(cause)
-    if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
-        message = cause.diag.message_primary
+    lines = (line.strip() for line in _message_of(cause).splitlines())
+    message = next(filter(None, lines), "")
     told = f"{type(cause).__name__}: {message}" if message else type(cause).__name__
-    return storable_text(told.splitlines()[0][:REASON_LENGTH])
+    return storable_text(told[:REASON_LENGTH])
+
+
+def _message_of(cause: BaseException) -> str:
+    if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
+        return cause.diag.message_primary
+    try:
+        return str(cause)
+    except BaseException as error:  # noqa: BLE001 - anybody's exception, that cannot even say what it is
+        return f"it cannot be told ({type(error).__name__})"

@@ -7,15 +7,18 @@ from sqlalchemy import Connection
 from send2llm.application.context import RecordedEvent
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.projections.failures import FoldRaised, passes_within_a_fold
+from send2llm.infrastructure.projections.fold_transaction import kept_whole
 
 
 def fold_events(projection: Projection, events: Sequence[RecordedEvent], connection: Connection) -> None:
-    """Fold ``events``; raises ``FoldRaised`` from what a fold raises that will do the same another time.
+    """Fold ``events`` within the transaction on ``connection``, which it leaves open.
 
-    What passes by itself (a lost session, a deadlock) is raised as it is.
+    Raises ``FoldRaised`` from what a fold raises that will do the same another time. What passes by itself (a lost
+    session, a deadlock) is raised as it is.
     """
     try:
-        projection.fold(events, connection)
+        with kept_whole(connection):
+            projection.fold(events, connection)
     # A fold is anybody's code: SystemExit in it means this projection. A runner's thread gets no Ctrl-C of the process.
     except BaseException as error:
         if isinstance(error, Exception) and passes_within_a_fold(error, connection):

@@ -51,8 +51,8 @@ class ProjectionsAsOf:
 
         The question is asked in a thread, and may read nothing but the connection that it is given. If it reads some
         tables only, by their views, whose rows all belong to conversations, ``by_conversation`` makes it faster. Raises
-        ``StoreUnavailable``, ``ConfigurationError`` when the role may not make temporary tables, what the fold raises,
-        and what the question does.
+        ``StoreUnavailable``, ``ConfigurationError`` when the role may not make temporary tables or the fold leaves
+        the program, what else the fold raises, and what the question does.
         """
         async with self._turn:
             left = threading.Event()

@@ -13,6 +13,8 @@ from send2llm.application.context import RecordedEvent
 from send2llm.application.projections import Projection, reads_texts
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint
+from send2llm.infrastructure.projections.failures import FoldRaised, reason_of
+from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.untouched import (
     ConversationColumns,
@@ -101,11 +103,22 @@ class PastFold:
             if self.left.is_set():
                 raise Abandoned
             if events:
-                self.projection.fold(events, connection)
+                self._fold(connection, events)
             count += len(events)
             if count >= look_at:
                 _tell_the_planner(connection, self.projection)
                 look_at *= 2
+
+    def _fold(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+        try:
+            fold_events(self.projection, events, connection)
+        except FoldRaised as raised:
+            if isinstance(raised.__cause__, Exception):
+                raise raised.__cause__ from None
+            # Such as SystemExit, which would end the program that asks.
+            raise ConfigurationError(
+                f"The projection {self.projection.name} cannot be folded: it raised {reason_of(raised)}."
+            ) from raised
 
 
 def _make_tables(connection: Connection, projection: Projection) -> None:

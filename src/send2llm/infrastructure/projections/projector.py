@@ -14,8 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.connection_info import ConnectionInfo
 from send2llm.infrastructure.postgres.lasting_sessions import LASTING_SESSION
-from send2llm.infrastructure.projections.builds import remove_abandoned
+from send2llm.infrastructure.projections.abandoned_builds import remove_abandoned
 from send2llm.infrastructure.projections.checkpoints import WORKED_ON, BuildKey, checkpoints
+from send2llm.infrastructure.projections.failures import reason_of
 from send2llm.infrastructure.projections.log_pages import EventDecoder, LogPages
 from send2llm.infrastructure.projections.runner import ProjectionRunner
 from send2llm.infrastructure.projections.runner_threads import RunnerThreads
@@ -25,7 +26,6 @@ from send2llm.infrastructure.projections.wakeup import Listener
 log = structlog.get_logger(__name__)
 
 _KEY = (checkpoints.c.name, checkpoints.c.version, checkpoints.c.build, checkpoints.c.place)
-_TIDY_EVERY = 600.0  # seconds
 _COLLECT_AFTER = 100_000  # objects
 _APPLICATION_NAME = "send2llm projection {}"
 
@@ -61,13 +61,13 @@ class Projector:
         listener = Listener(self._database.dsn, self._pages.channel, runners.wake)
         listening = threading.Thread(target=listener.run, args=(stop,), name="projections-listener")
         listening.start()
-        tidy_at = time.monotonic() + _TIDY_EVERY
+        tidied = time.monotonic()
         try:
             while True:
                 runners.keep(self._wanted())
-                if time.monotonic() >= tidy_at:
+                if time.monotonic() >= tidied + self._timing.tidy:
                     self._tidy_up()
-                    tidy_at = time.monotonic() + _TIDY_EVERY
+                    tidied = time.monotonic()
                 if stop.wait(self._timing.poll):
                     return
         finally:
@@ -109,11 +109,9 @@ class Projector:
 
     def _tidy_up(self) -> None:
         try:
-            with self._overseer.begin() as connection:
-                for build in remove_abandoned(connection):
-                    log.info("projection.abandoned", projection=build.name, version=build.version, build=build.build)
-        except SQLAlchemyError as error:  # another time will do
-            log.debug("projector.not_tidied", error=type(error).__name__)
+            remove_abandoned(self._overseer)
+        except Exception as error:  # noqa: BLE001 - a supervisor: another time will do
+            log.info("projector.not_tidied", reason=reason_of(error))
 
     def _runner(self, key: BuildKey, alarm: threading.Event) -> ProjectionRunner:
         projection = self._projections[key.name, key.version]

@@ -10,7 +10,7 @@ from send2llm.infrastructure.projections.checkpoints import Build, checkpoints, 
 from send2llm.infrastructure.projections.dependants import dependants_named
 from send2llm.infrastructure.projections.lease import nobody_works_on
 from send2llm.infrastructure.projections.view_sources import sources_of
-from send2llm.infrastructure.projections.views import name_of_view
+from send2llm.infrastructure.projections.views import views_of
 
 
 def remove_projection(connection: Connection, name: str) -> None:
@@ -26,18 +26,18 @@ def remove_projection(connection: Connection, name: str) -> None:
             f"A running process works on {name} ({', '.join(worked_on)}); take it out of the configuration, restart "
             "the service, and try again."
         )
-    _remove_views(connection, name, builds)
+    _remove_views(connection, builds)
     for build in builds:
         remove_tables(connection, build)
     for table in (checkpoints, skips):
         connection.execute(table.delete().where(table.c.name == name))
 
 
-def _remove_views(connection: Connection, name: str, builds: Sequence[Build]) -> None:
+def _remove_views(connection: Connection, builds: Sequence[Build]) -> None:
     usual = usual_place(connection)
     own = {(build.place or usual, table) for build in builds for table in build.tables}
     with dependants_named():
-        for view in sorted({name_of_view(name, table) for _, table in own}):
+        for view in sorted({view for build in builds for view in views_of(build)}):
             found = sources_of(connection, view)
             if found and own.issuperset(found):  # else it is somebody else's
                 connection.execute(text(f"DROP VIEW {qualified(usual, view)}"))

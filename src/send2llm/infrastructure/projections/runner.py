@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from send2llm.application.projections import Projection, reads_texts
 from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CLIENT
-from send2llm.infrastructure.projections.arrival import Arrival
+from send2llm.infrastructure.projections.arrival import Arrival, LastEventsFailed
 from send2llm.infrastructure.projections.builds import ensure_build
 from send2llm.infrastructure.projections.checkpoints import (
     WORKED_ON,
@@ -189,14 +189,14 @@ class ProjectionRunner:
         """Do what is to be done at the end of the log; the position then, ``None`` if that was the last thing to do."""
         try:
             return self._arrival.at_the_end(connection, position)
-        except BuildIsPaused:
+        except (BuildIsPaused, LastEventsFailed):  # as what is folded next will show
             return position
-        except Exception as error:  # a fold is anybody's code, and tables are anybody's
+        except Exception as error:  # tables are anybody's
             if is_passing(error) or isinstance(error, CheckpointMoved):
                 raise
             if self._is_done(connection):
                 return None
-            self._stand_still(connection, error, position, stop)
+            self._stand_still(connection, error, None, stop)
             return position
 
     def _stand_by(self, connection: Connection, stop: threading.Event) -> bool:

@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
 from send2llm.infrastructure.projections.checkpoints import BuildKey
+from send2llm.infrastructure.projections.failures import reason_of
+
+log = structlog.get_logger(__name__)
 
 
 class Runner(Protocol):
@@ -39,11 +44,17 @@ class RunnerThreads:
             del self._at_work[key]
         for key in wanted:
             if key not in self._at_work:
-                alarm = threading.Event()
-                runner = self._make(key, alarm)
-                thread = threading.Thread(target=runner.run, args=(self._stop,), name=f"projection-{key.name}")
-                self._at_work[key] = _AtWork(thread, alarm)
-                thread.start()
+                try:
+                    self._at_work[key] = self._begin(key)
+                except Exception as error:  # noqa: BLE001 - a supervisor: the others must be begun all the same
+                    log.warning("projection.not_begun", projection=key.name, build=key.build, reason=reason_of(error))
+
+    def _begin(self, key: BuildKey) -> _AtWork:
+        alarm = threading.Event()
+        runner = self._make(key, alarm)
+        thread = threading.Thread(target=runner.run, args=(self._stop,), name=f"projection-{key.name}")
+        thread.start()
+        return _AtWork(thread, alarm)
 
     def wake(self) -> None:
         """Let all of them look for new events."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from send2llm.application.projections import Projection
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.projections.views import name_of_view
+from send2llm.infrastructure.relay.names import RELAYS
 
 TABLES_OF_THE_SERVICE = frozenset(
     {
@@ -36,6 +37,8 @@ def refuse_shared_names(own: Sequence[Projection], built_in: Sequence[Projection
 def _refuse_names_of(built_in: Sequence[Projection], own: Sequence[Projection]) -> None:
     names = {projection.name for projection in built_in}
     for (name, version), times in Counter((projection.name, projection.version) for projection in own).items():
+        if name in RELAYS:
+            raise ConfigurationError(f"{name} is the name of the relay of events; give your projection another one.")
         if name in names:
             raise ConfigurationError(f"{name} is a projection of Send2LLM's own; give yours another name.")
         if times > 1:
@@ -48,4 +51,4 @@ def _relations(projection: Projection) -> Iterator[tuple[str, str]]:
     """Every name that it takes, and whose it is: versions share their views, but no table."""
     for table in projection.tables.sorted_tables:
         yield table.name, f"a table of {projection.name}, version {projection.version}"
-        yield name_of_view(projection.name, table.name), f"a view of {projection.name}"
+        yield name_of_view(projection.name, projection.version, table.name), f"a view of {projection.name}"

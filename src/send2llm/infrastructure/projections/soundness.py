@@ -3,16 +3,16 @@
 import re
 from collections.abc import Collection
 
-from sqlalchemy import MetaData
-
 from send2llm.application.projections import Projection
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.handlers.options import nearest
 from send2llm.infrastructure.projections.sound_fold import fault_of_fold
+from send2llm.infrastructure.projections.sound_tables import fault_of_tables
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_NAME = 40  # characters; a version and a table's name follow it in names of PostgreSQL
+_LAST_VERSION = 2**31 - 1  # a PostgreSQL integer
 _PARTS = ("name", "version", "topics", "tables", "fold")
 
 
@@ -21,24 +21,27 @@ def checked(made: object, place: str) -> Projection:
     missing = [part for part in _PARTS if not hasattr(made, part)]
     if missing or not isinstance(made, Projection):
         raise ConfigurationError(f"{place!r} is no projection: it has no {', '.join(missing) or 'fold'}.")
-    fault = _fault_of_name(made) or _fault_of_topics(made.topics) or _fault_of_tables(made) or fault_of_fold(made.fold)
+    fault = _fault_of_name(made) or _fault_of_topics(made.topics) or fault_of_tables(made) or fault_of_fold(made.fold)
     if fault:
         raise ConfigurationError(f"The projection {place!r} cannot be run: {fault}")
     return made
 
 
-def is_name(name: object) -> bool:
-    """Whether tables and commands can bear it."""
-    return isinstance(name, str) and len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
+def fault_of_name(name: object) -> str:
+    """Why tables and commands cannot bear it, empty if they can."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        return "use lower case words joined by underscores."
+    if len(name) > _LONGEST_NAME:
+        return f"it has {len(name)} characters, and {_LONGEST_NAME} are the most."
+    return ""
 
 
 def _fault_of_name(made: Projection) -> str:
-    if not is_name(made.name):
-        return (
-            f"its name is {made.name!r}; use lower case words joined by underscores, {_LONGEST_NAME} letters at most."
-        )
-    if type(made.version) is not int or made.version < 1:
-        return f"its version is {made.version!r}; use 1, 2 and so on."
+    fault = fault_of_name(made.name)
+    if fault:
+        return f"its name is {made.name!r:.100}; {fault}"
+    if type(made.version) is not int or not 1 <= made.version <= _LAST_VERSION:
+        return f"its version is {made.version!r:.100}; use 1, 2 and so on."
     return ""
 
 
@@ -51,15 +54,4 @@ def _fault_of_topics(topics: object) -> str:
     for topic in topics:
         if topic not in known:
             return f"there are no events of the topic {topic!r}. {nearest(topic, known)}"
-    return ""
-
-
-def _fault_of_tables(made: Projection) -> str:
-    """Two versions must not share a table: both would write into it."""
-    tables: object = made.tables
-    if not isinstance(tables, MetaData):
-        return f"its tables are {tables!r:.100}; use a MetaData of SQLAlchemy that knows them."
-    for table in tables.sorted_tables:
-        if table.schema is not None or not table.name.startswith(f"{made.name}_v{made.version}_"):
-            return f"its table {table.fullname!r} has to be named by table_name(name, version, ...)."
     return ""

@@ -14,6 +14,7 @@ from send2llm.infrastructure.postgres.advisory_locks import HELD_KEYS
 from send2llm.infrastructure.postgres.pooled_reads import read
 from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE, EventDecoder
+from send2llm.infrastructure.relay.names import RELAYS
 
 _STATUSES = """
     SELECT name, version, build, role, paused, position, rate, reason, failed_position, waits_for,
@@ -57,6 +58,8 @@ class PostgresProjections:
         lag = 0 if row["role"] in _COMPARED else max(0, row["head"] - row["position"])
         state = _state(row, held)
         del row["paused"]
+        if row["name"] in RELAYS and row["role"] == "live":
+            row["role"] = "relay"
         return ProjectionStatus(
             **row,
             lag_events=lag,

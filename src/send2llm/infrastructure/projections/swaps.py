@@ -10,7 +10,7 @@ from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.projections.builds import choose, known_builds, live_of, take_turn
 from send2llm.infrastructure.projections.checkpoints import Build, BuildKey, checkpoints, is_build
-from send2llm.infrastructure.projections.views import create_views, name_of_view
+from send2llm.infrastructure.projections.views import create_views, views_of
 
 PATIENCE = 1.0
 """Seconds for which a swap that somebody asked for may wait for readers, and later readers for it."""
@@ -85,7 +85,7 @@ def _exchange(connection: Connection, live: Build, following: Build, patience: f
 
 
 def _who_reads(connection: Connection, live: Build) -> str:
-    views = sorted(name_of_view(live.name, table) for table in live.tables)
+    views = sorted(views_of(live))
     readers = connection.execute(_READERS, {"views": views}).scalars().all()
     named = f" of the database sessions {', '.join(map(str, readers))}" if readers else ""
     return f"Transactions{named} read {', '.join(views)} for long; nothing can take their place before they have ended."

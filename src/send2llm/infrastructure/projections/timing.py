@@ -12,6 +12,7 @@ class Timing:
     ``linger``: the least time from one look at the log to the next when there is no backlog. An event after a quiet
     moment is folded at once; in a steady stream of calls, ten transactions a second instead of fifty leave the
     processor to the calls.
+    ``tidy``: how often to look for builds that nobody needs any more.
     """
 
     page_size: int = 1000
@@ -19,3 +20,4 @@ class Timing:
     linger: float = 0.1
     shortest_backoff: float = 0.1
     longest_backoff: float = 5.0
+    tidy: float = 600.0

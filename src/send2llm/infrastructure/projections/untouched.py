@@ -67,7 +67,7 @@ def create_views_with_untouched(
     place = live.place or usual_place(connection)
     for table, column in columns.items():
         statement = _VIEW.format(
-            view=quote(name_of_view(projection.name, table.name)),
+            view=quote(name_of_view(projection.name, projection.version, table.name)),
             columns=", ".join(quote(each.name) for each in table.columns),
             table=quote(table.name),
             live=qualified(place, table.name),

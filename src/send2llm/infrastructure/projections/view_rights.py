@@ -1,4 +1,4 @@
-"""Who may do what with a view: kept when it has to be made anew."""
+"""Who may do what with a view, and its options: kept when it is led to another table, or made anew."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +19,19 @@ FROM (
 """
 )
 _COLUMNS = text("SELECT attname FROM pg_attribute WHERE attrelid = CAST(:view AS regclass) AND attnum > 0")
+
+_OPTIONS = text(
+    """
+SELECT ' WITH (' || string_agg(format('%I = %L', option_name, option_value), ', ') || ')'
+FROM pg_class, pg_options_to_table(reloptions) WHERE oid = to_regclass(:view)
+"""
+)
+
+
+def options_of(connection: Connection, view: str) -> str:
+    """The clause with a view's options, such as ``security_barrier``: a view that is replaced without it loses them."""
+    clause: str | None = connection.execute(_OPTIONS, {"view": view}).scalar_one()
+    return (clause or "").replace(":", "\\:")
 
 
 def rights_to(connection: Connection, view: str) -> Sequence[Row[Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from send2llm.domain.conversation_events import (
+from send2llm.events import (
     AttemptFailed,
     CompletionFailed,
     CompletionInterrupted,

@@ -7,16 +7,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from send2llm.domain.completion import Usage
-from send2llm.domain.conversation_events import (
+from send2llm.events import (
+    ZERO,
+    Attempt,
     AttemptFailed,
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
     CompletionRequested,
+    Usage,
 )
-from send2llm.domain.money import ZERO
-from send2llm.domain.routing import Attempt
 from send2llm.infrastructure.read_models.cost_ledger_tables import USAGE_FIELDS
 from send2llm.projections import RecordedEvent, conversation_id_of
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from send2llm.domain.completion import Usage
+from send2llm.events import Usage
 from send2llm.projections import table_name
 
 NAME = "cost_ledger"

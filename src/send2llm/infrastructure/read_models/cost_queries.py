@@ -19,8 +19,8 @@ from send2llm.infrastructure.read_models import cost_ledger_tables
 from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, refuse_unknown_groups, value_of
 from send2llm.infrastructure.read_models.statements import Tables
 
-attempts = as_read(cost_ledger_tables.attempts)
-uses = as_read(cost_ledger_tables.uses)
+attempts = as_read(cost_ledger_tables.NAME, cost_ledger_tables.VERSION, cost_ledger_tables.attempts)
+uses = as_read(cost_ledger_tables.NAME, cost_ledger_tables.VERSION, cost_ledger_tables.uses)
 
 _A = attempts.c
 _SUMMED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "reasoning_output_tokens")

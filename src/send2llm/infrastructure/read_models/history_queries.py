@@ -31,10 +31,10 @@ from send2llm.infrastructure.read_models.history_lines import (
 from send2llm.infrastructure.read_models.history_rows import indexed
 from send2llm.infrastructure.read_models.statements import Rows, Tables
 
-completions = as_read(history_tables.completions)
-conversations = as_read(history_tables.conversations)
-feedback = as_read(history_tables.feedback)
-messages = as_read(history_tables.messages)
+completions = as_read(history_tables.NAME, history_tables.VERSION, history_tables.completions)
+conversations = as_read(history_tables.NAME, history_tables.VERSION, history_tables.conversations)
+feedback = as_read(history_tables.NAME, history_tables.VERSION, history_tables.feedback)
+messages = as_read(history_tables.NAME, history_tables.VERSION, history_tables.messages)
 
 
 class PostgresHistory:

@@ -6,24 +6,26 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from send2llm.application.context import RecordedEvent
-from send2llm.domain.completion import Usage
-from send2llm.domain.conversation_events import (
+from send2llm.events import (
+    ERASED,
+    ZERO,
     AttemptFailed,
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
     CompletionRefused,
     CompletionRequested,
+    ContentPart,
     ConversationClosed,
     ConversationErased,
     ConversationStarted,
     FeedbackGiven,
+    Message,
     MessageAdded,
+    Usage,
 )
-from send2llm.domain.message import ERASED, ContentPart, Message
-from send2llm.domain.money import ZERO
 from send2llm.infrastructure.read_models.history_tables import USAGE_FIELDS
+from send2llm.projections import RecordedEvent
 
 TITLE_LENGTH = 80
 INDEXED_LENGTH = 200

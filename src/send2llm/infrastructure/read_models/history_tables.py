@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from send2llm.domain.completion import Usage
+from send2llm.events import Usage
 from send2llm.projections import table_name
 
 NAME = "history"

@@ -9,10 +9,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from send2llm.application.provider_health import CALLERS_FAULT, ProviderHealth
 from send2llm.infrastructure.projections.views import as_read
-from send2llm.infrastructure.read_models.cost_ledger_tables import attempts
+from send2llm.infrastructure.read_models.cost_ledger_tables import NAME, VERSION, attempts
 from send2llm.infrastructure.read_models.statements import Tables
 
-_A = as_read(attempts).c
+_A = as_read(NAME, VERSION, attempts).c
 _FAILED = and_(_A.status == "failed", not_(func.coalesce(_A.error, "").in_(sorted(CALLERS_FAULT))))
 
 

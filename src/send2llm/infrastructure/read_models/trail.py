@@ -7,13 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, any_, literal, select
 
-from send2llm.domain.allowance_events import AllowanceClosed
-from send2llm.domain.provider_budget_events import AllowanceGranted, OverrunRecorded
-from send2llm.infrastructure.event_store.streams import allowance_of, budget_of
-from send2llm.infrastructure.event_store.topics import EventRegistry
+from send2llm.events import AllowanceClosed, AllowanceGranted, OverrunRecorded
 from send2llm.infrastructure.read_models import trail_tables
 from send2llm.infrastructure.read_models.trail_tables import allowances, events as rows
-from send2llm.projections import RecordedEvent, conversation_id_of, copy_rows
+from send2llm.projections import ALL_TOPICS, RecordedEvent, allowance_of, budget_of, conversation_id_of, copy_rows
 
 
 class TrailProjection:
@@ -22,7 +19,7 @@ class TrailProjection:
     name = trail_tables.NAME
     version = trail_tables.VERSION
     reads_texts = False
-    topics = frozenset(event.topic for event in EventRegistry.default())
+    topics = ALL_TOPICS
     tables = trail_tables.metadata
 
     def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:

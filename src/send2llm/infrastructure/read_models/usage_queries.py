@@ -18,9 +18,9 @@ from send2llm.infrastructure.read_models.report_groups import TIMES, group_of, r
 from send2llm.infrastructure.read_models.statements import Tables
 from send2llm.infrastructure.read_models.usage_tables import AMOUNTS, COUNTS, LONGEST, TOKENS
 
-quarters = as_read(usage_tables.quarters)
-troubles = as_read(usage_tables.troubles)
-durations = as_read(usage_tables.durations)
+quarters = as_read(usage_tables.NAME, usage_tables.VERSION, usage_tables.quarters)
+troubles = as_read(usage_tables.NAME, usage_tables.VERSION, usage_tables.troubles)
+durations = as_read(usage_tables.NAME, usage_tables.VERSION, usage_tables.durations)
 
 Groups = Sequence[UsageGroup]
 Row = Mapping[str, Any]

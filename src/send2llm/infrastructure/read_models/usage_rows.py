@@ -7,16 +7,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from send2llm.domain.completion import Usage
-from send2llm.domain.conversation_events import (
+from send2llm.events import (
+    ZERO,
     AttemptFailed,
     CompletionFailed,
     CompletionInterrupted,
     CompletionReceived,
     CompletionRefused,
     CompletionRequested,
+    Usage,
 )
-from send2llm.domain.money import ZERO
 from send2llm.infrastructure.read_models.duration_buckets import bucket_of, microseconds
 from send2llm.infrastructure.read_models.usage_tables import AMOUNTS, COUNTS, KEY, LONGEST, TOKENS
 from send2llm.projections import RecordedEvent, storable_text

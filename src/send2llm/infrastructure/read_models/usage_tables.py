@@ -9,7 +9,7 @@ from dataclasses import fields
 
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, Numeric, Table, Text, Uuid
 
-from send2llm.domain.completion import Usage
+from send2llm.events import Usage
 from send2llm.projections import table_name
 
 NAME = "usage"

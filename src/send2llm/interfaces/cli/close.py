@@ -8,6 +8,7 @@ from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, ConversationId, Url
 from send2llm.interfaces.cli.output import note, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.url_parts import url_part
 
 Reason = Annotated[str, typer.Option(help="Why.")]
 
@@ -17,7 +18,7 @@ def close(
 ) -> None:
     """Close a conversation: nothing more can be said in it, and it stays in the history."""
     with connect(url) as client:
-        closed = client.post(f"/api/conversations/{conversation}/close", {"reason": reason})
+        closed = client.post(f"/api/conversations/{url_part(conversation)}/close", {"reason": reason})
     if as_json:
         write_json(closed)
     else:

@@ -55,6 +55,7 @@ def diagnose(url: str | None = None) -> "Iterator[Finding]":
     yield machine.check_handlers(settings)
     yield machine.check_projections(settings)
     yield machine.check_encryption(settings)
+    yield machine.check_key_files(settings)
     data_dir = settings.data_dir or default_data_dir()
     yield from machine.check_data_folder(data_dir)
     yield database.check_event_store_environment()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -57,11 +58,12 @@ def erase(
         raise typer.BadParameter("give either ids or --label.")
     if conversations == ["-"] and not yes:
         raise typer.BadParameter("with ids from standard input nobody can be asked: add --yes.")
+    done = _Done()
     with connect(url) as client:
-        ids = _labelled(client, label) if label else _named(conversations or [])
+        ids = _labelled(client, label) if label else _named(conversations or [], done)
         if ids and not yes:
             typer.confirm(f"Erase what was said in {_how_many(ids)}? This cannot be undone.", abort=True, err=True)
-        done = _erase(client, ids, reason)
+        _erase(client, ids, reason, done)
     if as_json:
         refused = [{"id": one, "code": problem.problem, "detail": str(problem)} for one, problem in done.refused]
         write_json({"data": done.erased, "refused": refused})
@@ -71,9 +73,21 @@ def erase(
         raise typer.Exit(1)
 
 
-def _named(ids: list[str]) -> list[str]:
+def _named(ids: list[str], done: _Done) -> list[str]:
+    """The ids among what was given; the service is asked for nothing else, which might be another address of it."""
     given = sys.stdin.read().split() if ids == ["-"] else ids
-    return [one.removeprefix("conversation-") for one in given]  # exports and events have names of streams
+    named: list[str] = []
+    for one in given:
+        try:
+            named.append(str(UUID(one.removeprefix("conversation-"))))  # exports and events have names of streams
+        except ValueError:
+            done.refused.append((one, _no_id()))
+    return named
+
+
+def _no_id() -> ServiceProblem:
+    message = "It is not the id of a conversation. `send2llm history` lists the conversations."
+    return ServiceProblem(message, status=0, problem="invalid_request")
 
 
 def _labelled(client: "ServiceClient", labels: list[str]) -> list[str]:
@@ -81,8 +95,7 @@ def _labelled(client: "ServiceClient", labels: list[str]) -> list[str]:
     return [str(one["id"]) for one in found if one["state"] != "erased"]
 
 
-def _erase(client: "ServiceClient", ids: Sequence[str], reason: str) -> _Done:
-    done = _Done()
+def _erase(client: "ServiceClient", ids: Sequence[str], reason: str, done: _Done) -> None:
     with progress_bar("Erasing", "conversations") as told:
         for number, one in enumerate(ids, 1):
             try:
@@ -90,7 +103,6 @@ def _erase(client: "ServiceClient", ids: Sequence[str], reason: str) -> _Done:
             except ServiceProblem as problem:
                 done.refused.append((one, problem))
             told(number, len(ids))
-    return done
 
 
 def _tell(done: _Done) -> None:

@@ -12,6 +12,7 @@ from send2llm.interfaces.cli.errors import ConnectionLost, ServiceUnreachable
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import local_time, note, warn, write_columns, write_json_line
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.url_parts import url_part
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument, ServiceClient
@@ -124,7 +125,7 @@ class Feed:
 
     def _page(self) -> "JsonDocument":
         if self._conversation:
-            path = f"/api/conversations/{self._conversation}/events"
+            path = f"/api/conversations/{url_part(self._conversation)}/events"
             return self._client.get(path, after=self.reached, limit=PAGE)
         return self._client.get("/api/events", after=self.reached, limit=PAGE, **self._wanted)
 

@@ -8,6 +8,7 @@ from send2llm.interfaces.cli.connecting import connect
 from send2llm.interfaces.cli.options import AsJson, ConversationId, Url
 from send2llm.interfaces.cli.output import note, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.url_parts import url_part
 
 Score = Annotated[float, typer.Argument(min=-1, max=1, help="From -1 (bad) to 1 (good).", show_default=False)]
 Completion = Annotated[
@@ -31,7 +32,7 @@ def feedback(
     if completion is not None:
         given["completion_id"] = completion
     with connect(url) as client:
-        client.post(f"/api/conversations/{conversation}/feedback", given)
+        client.post(f"/api/conversations/{url_part(conversation)}/feedback", given)
     if as_json:
         write_json({"conversation_id": conversation, **given})
     else:

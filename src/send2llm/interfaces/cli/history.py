@@ -19,6 +19,7 @@ from send2llm.interfaces.cli.output import (
 )
 from send2llm.interfaces.cli.report_options import OPTIONS, as_of, tell_moment
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.url_parts import url_part
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument, ServiceClient
@@ -84,7 +85,7 @@ def history(
     when = as_of(at)
     with connect(url, OPTIONS) as client:
         if conversation is not None:
-            found = client.get(f"/api/conversations/{conversation}", at=when)
+            found = client.get(f"/api/conversations/{url_part(conversation)}", at=when)
             write_json(found) if as_json else _show(found)
             return
         page = list_conversations(client, limit, cursor, {**filters, "at": when})

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from send2llm.bootstrap import built_in_projections
-from send2llm.infrastructure.projections.soundness import is_name
+from send2llm.infrastructure.projections.soundness import fault_of_name
+from send2llm.infrastructure.relay.names import RELAYS
 from send2llm.interfaces.cli.errors import CommandFailed
 
 _PROJECTION = '''\
@@ -28,6 +29,7 @@ class {cls}:
     name = "{name}"
     version = 1
     topics = frozenset({{"conversation.completion_received"}})
+    reads_texts = False
     tables = MetaData()
     models = Table(
         table_name(name, version, "models"),
@@ -72,7 +74,7 @@ def write_projection(name: str, folder: Path) -> Sequence[Path]:
     cls = name.title().replace("_", "")
     words = {"name": name, "cls": cls, "title": name.replace("_", " ").capitalize()}
     files = {folder / f"{name}.py": _PROJECTION, folder / f"test_{name}.py": _TEST}
-    fault = "use lower case words joined by underscores." if not is_name(name) else _fault_of_module(name, cls)
+    fault = fault_of_name(name) or _fault_of_module(name, cls)
     if fault:
         raise CommandFailed(f"{name!r} is no name for a projection: {fault}")
     for path in files:
@@ -91,6 +93,6 @@ def _fault_of_module(name: str, cls: str) -> str:
         return "files that begin with test_ are tests, and are passed over."
     if keyword.iskeyword(name) or keyword.iskeyword(cls):
         return "it is a word of Python itself; add another one to it."
-    if name in [projection.name for projection in built_in_projections()]:
-        return "it is that of a projection of Send2LLM's own."
+    if name in (*RELAYS, *(projection.name for projection in built_in_projections())):
+        return "it is one of Send2LLM's own."
     return ""

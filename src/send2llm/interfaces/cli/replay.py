@@ -103,8 +103,10 @@ def route(
     source = PriceSource(price_list, prices_at)
 
     def rerouted(calls: "RecordedCalls", groups: list[str], settings: "Settings") -> "Report":
-        targets, notes = targets_of(to, settings, source.book(settings))
-        return reroute(calls.selected(), Route(targets, chosen, *spans), groups, notes)
+        book = source.book(settings)
+        targets, notes = targets_of(to, settings, book)
+        unused = source.unused(book, (target.name for target in targets))
+        return reroute(calls.selected(), Route(targets, chosen, *spans), groups, [*notes, *unused])
 
     Asked(export, by, since, until, provider, model, tenant, actor, output, as_json).answer(rerouted)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from send2llm.application.replay.report import Kind, Report, Value
 from send2llm.interfaces.cli.errors import CommandFailed
-from send2llm.interfaces.cli.output import count, note, show_table, usd, write_json
+from send2llm.interfaces.cli.output import count, local_time, note, show_table, usd, write_json
 from send2llm.interfaces.cli.replay_chart import html, svg
 
 
@@ -29,7 +29,7 @@ def show(report: Report, *, as_json: bool) -> None:
     if as_json:
         write_json(document(report))
         return
-    lines = [*report.lines, {**report.total}] if report.lines else []
+    lines = [*report.lines, {**report.total}] if report.lines or report.total.get("calls") else []
     if not lines:
         note("No call matches.")
         return
@@ -71,7 +71,7 @@ def _plain(value: Value) -> str | int | None:
 
 def _shown(value: Value, kind: Kind) -> str:
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return local_time(value.isoformat())
     if kind == "usd" and isinstance(value, Decimal):
         return usd(value)
     if kind == "count" and isinstance(value, int):

@@ -1,5 +1,7 @@
 """Which prices ``send2llm replay`` reckons with."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +35,11 @@ class PriceSource:
         book = price_book_of_history(settings, SystemClock() if at is None else FixedClock(at))
         return book if self._price_list is None else read_prices(self._price_list, book)
 
+    def unused(self, book: "OverridePriceBook", used: Iterable[str]) -> Sequence[str]:
+        """What has to be said of models in the file whose prices were not used: they may be misspelt."""
+        unused = sorted({*book.names} - {*used}) if self._price_list else []
+        return [f"In {self._price_list}, and of no call that was priced: {', '.join(unused)}."] if unused else []
+
     def reprice(self, calls: "RecordedCalls", groups: list[str], settings: "Settings") -> "Report":
         """The selected calls at these prices."""
         from send2llm.application.replay.recorded_prices import RecordedPrices
@@ -40,7 +47,9 @@ class PriceSource:
 
         book = self.book(settings)
         if self._version is None:
-            return reprice(calls.selected(), at_prices(book), groups)
+            asked: set[tuple[str, str]] = set()
+            report = reprice(calls.selected(), at_prices(book, asked), groups)
+            return replace(report, notes=[*report.notes, *self.unused(book, map("/".join, asked))])
         from send2llm.infrastructure.prices.genai import VERSION
 
         recorded = RecordedPrices.of(calls.all("Reading prices"), self._version)

@@ -14,6 +14,7 @@ from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import count, message_text, note, usd, warn, write, write_json
 from send2llm.interfaces.cli.prompt import read_prompt
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.url_parts import url_part
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument, ServiceClient
@@ -153,7 +154,7 @@ def _place(
 def _converse(
     client: "ServiceClient", conversation_id: str, body: Mapping[str, Any], *, stream: bool, as_json: bool
 ) -> None:
-    path = f"/api/conversations/{conversation_id}/messages"
+    path = f"/api/conversations/{url_part(conversation_id)}/messages"
     if as_json:
         write_json(client.post(path, body))
         return

@@ -11,6 +11,7 @@ from send2llm.interfaces.cli.errors import CommandFailed
 from send2llm.interfaces.cli.options import AsJson, Url
 from send2llm.interfaces.cli.output import note, show_table, write_json
 from send2llm.interfaces.cli.service import DEFAULT_URL
+from send2llm.interfaces.cli.url_parts import url_part
 
 if TYPE_CHECKING:
     from send2llm.interfaces.cli.client import JsonDocument
@@ -51,7 +52,7 @@ def set_(
     if source.endswith(".json"):
         body = _parsed(source, text)
     with connect(url) as client:
-        found = client.put(f"/api/templates/{_path(name)}", body)
+        found = client.put(f"/api/templates/{url_part(name)}", body)
     if as_json:
         write_json(found)
     else:
@@ -78,7 +79,7 @@ def list_(*, retired: Retired = False, as_json: AsJson = False, url: Url = DEFAU
 @app.command("show")
 def show(name: Name, *, version: Version = None, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Show a version of a template."""
-    path = f"/api/templates/{_path(name)}"
+    path = f"/api/templates/{url_part(name)}"
     with connect(url) as client:
         found = client.get(path if version is None else f"{path}/versions/{version}")
     if as_json:
@@ -91,7 +92,7 @@ def show(name: Name, *, version: Version = None, as_json: AsJson = False, url: U
 def retire(name: Name, *, reason: Reason = "", as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Let no request use a template any more; its versions can still be read."""
     with connect(url) as client:
-        found = client.post(f"/api/templates/{_path(name)}/retire", {"reason": reason})
+        found = client.post(f"/api/templates/{url_part(name)}/retire", {"reason": reason})
     if as_json:
         write_json(found)
     else:
@@ -128,12 +129,6 @@ def _types(variables: list[str]) -> dict[str, str]:
             raise CommandFailed(f"--variable {given} names no type; write --variable {given}=number.")
         types[name] = kind
     return types
-
-
-def _path(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name, safe="")
 
 
 def _show(template: "JsonDocument") -> None:

@@ -6,7 +6,7 @@ from send2llm.interfaces.cli.output import count, note, warn
 
 
 def show_verification(found: dict[str, Any]) -> None:
-    """One line, and one more where seals were made later than they are."""
+    """One line, and more where something is not sealed yet, or was later than it should have been."""
     if found["fault"]:
         warn(" ".join(filter(None, (found["fault"], _place(found), _remedy(found)))))
     elif not found["events"] and not found["unsealed"]:
@@ -15,6 +15,11 @@ def show_verification(found: dict[str, Any]) -> None:
         note(
             f"The log is intact: {count(found['events'])} events under {count(found['seals'])} seals; "
             f"{count(found['unsealed'])} are not sealed yet."
+        )
+    if found["unsealed"] and not found["fault"]:
+        warn(
+            f"Nothing proves what stands after position {count(found['last_position'])} "
+            f"({count(found['unsealed'])} events) until it is sealed, seconds after it was stored."
         )
     if found["late_seals"]:
         warn(

@@ -22,7 +22,15 @@ from pathlib import Path
 import httpx2
 import structlog
 
-from send2llm.bootstrap import TEXT_KEYS_FILE, database_of, projections, ready_master_keys, refuse_old_schema
+from send2llm.bootstrap import (
+    SEALING_KEY_FILE,
+    TEXT_KEYS_FILE,
+    database_of,
+    open_key_files,
+    projections,
+    ready_master_keys,
+    refuse_old_schema,
+)
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path
@@ -45,10 +53,6 @@ LOOK_AFTER_POSTGRES_EVERY = 2.0
 """Seconds."""
 
 
-SEALING_KEY_FILE = "sealing.key"
-"""Where the key is with which the log in the embedded database is sealed, in the data folder."""
-
-
 class ServiceSupervisor:
     """Runs one service until it is told to stop."""
 
@@ -58,6 +62,8 @@ class ServiceSupervisor:
         load_handlers(settings.handlers, settings.handler_options)  # a worker that cannot start says less, and later
         if settings.projector:
             projections(settings)
+        for file in open_key_files(settings):
+            logger.warning("key_file.open_to_others", file=str(file))
         self._settings = settings
         self._announce = announce
         self._data_dir = settings.data_dir or default_data_dir()

@@ -16,6 +16,7 @@ from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions
 from send2llm.infrastructure.event_store.guards import check_environment, check_server
 from send2llm.infrastructure.event_store.text_key_rows import count_lost, refuse_unknown_master_key
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
+from send2llm.infrastructure.postgres.rights import missing_rights
 from send2llm.infrastructure.projections.log_pages import EVENTS_TABLE
 from send2llm.infrastructure.read_models.migration import pending
 from send2llm.interfaces.cli.checks import Finding
@@ -85,6 +86,7 @@ def check_database(settings: Settings, data_dir: Path) -> Iterator[Finding]:
         if all(finding.verdict == "ok" for finding in schema):
             yield _check_text_keys(connection, settings)
         yield from _check_events_table(connection)
+        yield _check_rights(connection)
 
 
 def _check_schema(database: ConnectionInfo) -> Iterator[Finding]:
@@ -118,6 +120,15 @@ def _check_text_keys(connection: psycopg.Connection[Any], settings: Settings) ->
         found = f"conversations whose key is lost, without an erasure: {lost}"
         return Finding(name, "fail", found, RESTORE_KEYS)
     return Finding(name, "ok", "none is lost, and the master keys are there")
+
+
+def _check_rights(connection: psycopg.Connection[Any]) -> Finding:
+    """Whether the role may make what rebuilds, own projections and questions about the past need."""
+    missing = missing_rights(connection)
+    if missing:
+        found = f"the role {connection.info.user} lacks some, which projections and questions about the past need"
+        return Finding("database rights", "warn", found, f"Let the database's owner run: {'; '.join(missing)}")
+    return Finding("database rights", "ok", "the role may make tables, temporary ones, and schemas for rebuilds")
 
 
 def _check_events_table(connection: psycopg.Connection[Any]) -> Iterator[Finding]:

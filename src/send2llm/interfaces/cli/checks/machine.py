@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from send2llm.bootstrap import projections, text_keys
+from send2llm.bootstrap import open_key_files, projections, text_keys
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model.model_file import checked_model_path, model_path
@@ -72,6 +72,14 @@ def check_encryption(settings: Settings) -> Finding:
         return Finding("encryption", "ok", "a key is made when the service first starts")
     remedy = "Set encryption.key_file, or no conversation can be erased."
     return Finding("encryption", "warn", "texts are stored in plain", remedy)
+
+
+def check_key_files(settings: Settings) -> Finding:
+    """Whether secret keys are for their owner alone; not refused, for secrets that are mounted may be as they are."""
+    found = " ".join(map(str, open_key_files(settings)))
+    if found:
+        return Finding("key files", "warn", f"others may read or change {found}", f"Run: chmod 600 {found}")
+    return Finding("key files", "ok", "for nobody else to read")
 
 
 def check_local_model(settings: Settings, data_dir: Path) -> Finding:

@@ -54,7 +54,7 @@ def _check_projections(url: str) -> Iterator[Finding]:
     if not standing:
         yield Finding("projections", "warn", "none has ever run", "Let one service run with projector = true.")
     for projection in standing:
-        if projection["role"] in ("live", "building"):
+        if projection["role"] in ("live", "building", "relay"):
             yield _projection(projection)
 
 
@@ -62,13 +62,18 @@ def _projection(projection: dict[str, Any]) -> Finding:
     name = f"projection {projection['name']} v{projection['version']}"
     if projection["role"] == "building":
         name += f", build {projection['build']}"
+    elif projection["role"] == "relay":
+        name = projection["name"]
     lag, seconds = projection["lag_events"], projection.get("lag_seconds")
     behind = f"{lag} events behind" + ("" if seconds is None else f", {seconds:.1f} s")
     if projection["state"] == "failed":
         remedy = f"Correct what the error says, then: send2llm projections retry {projection['name']}"
         return Finding(name, "fail", str(projection.get("error") or "it failed"), remedy)
     if projection["state"] == "waiting" and lag:
-        return Finding(name, "warn", f"nobody runs it; {behind}", "Let one service run with projector = true.")
+        relaying = " and relay.url" if projection["role"] == "relay" else ""
+        return Finding(
+            name, "warn", f"nobody runs it; {behind}", f"Let one service run with projector = true{relaying}."
+        )
     if lag and (seconds is None or seconds > LONG_LAG_SECONDS):
         return Finding(name, "warn", behind, "Nothing, if the number goes down; else see the service's log.")
     return Finding(name, "ok", "up to date" if not lag else behind)
