@@ -1,7 +1,9 @@
 """Console blocks as what they are: commands, and what each of them says.
 
 What differs from run to run is compared by its kind: a time is any time, a number of seconds any such number. An id, or
-a key, stands for the one that a run has in its place: the same wherever the page has it, in later commands too. All
+a key, stands for the one that a run has in its place: the same wherever the page has it, in later commands too. So do
+places in the log and counts of events and seals, for a budget lends and returns, and seals are made, as time passes: a
+number stands for one number, a greater one for a greater one, and what reads is asked until it is the page's own. All
 else is compared word by word; a line of ``...`` stands for any lines, and a ``...`` at the end of a line for the rest.
 """
 
@@ -13,30 +15,35 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from send2llm.testing.eventually import eventually
 
 _NAMES = r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b"
-_KINDS = (
+_ANY, _ID, _POSITION, _EVENTS, _SEALS = "any", "id", "positions", "events", "seals"
+_KINDS = {
     # Times
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?",
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",
-    r"\d{4}-\d\d-\d\d",
-    r"(?<=month )\d{4}-\d\d\b",
-    r"\d+\.\d+ ?s\b",
-    # Places in the log: budgets lend and return as processes get busy and idle
-    r"(?<=position )\d+",
-    r"(?<=up to )\d+",
-    r"(?<=, at )\d+",
-    r"(?<=Seal )\d+",
-    r"\d+(?= (?:new )?(?:events?|seals?)\b)",
-    r"^ *\d+(?= +\d{4}-\d\d-\d\d )",
-    r"^ *\d+(?= +\d+ - )",
-    r"\d+ - \d+ +\d+",
-)
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?": _ANY,
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?": _ANY,
+    r"\d{4}-\d\d-\d\d": _ANY,
+    r"(?<=month )\d{4}-\d\d\b": _ANY,
+    r"\d+\.\d+ ?s\b": _ANY,
+    # The log
+    r"(?<=position )\d+": _POSITION,
+    r"(?<=up to )\d+": _POSITION,
+    r"(?<=, at )\d+": _POSITION,
+    r"^ *\d+(?= +\d{4}-\d\d-\d\d )": _POSITION,
+    r"\d+(?= (?:new )?events?\b(?! in ))": _EVENTS,
+    r"(?<=Seal )\d+": _SEALS,
+    r"\d+(?= (?:new )?seals?\b)": _SEALS,
+    r"\d+(?= +\d+ - \d+ )": _SEALS,
+    # Which events came under the same seal
+    r"\d+(?= - \d+ )": _ANY,
+    r"(?<= - )\d+(?= )": _POSITION,
+    r"\d+(?= +\d{4}-\d\d-\d\d )": _ANY,
+}
 _PIECES = re.compile("|".join(f"({kind})" for kind in (_NAMES, *_KINDS, r"\.\.\.$", r" {2,}| +$")), re.MULTILINE)
-_START, _ANY_REST, _SPACES = "^", r"[^\n]*", r"[ ]*"
+_ANY_REST, _SPACES = r"[^\n]*", r"[ ]*"
 _READING = re.compile(
     r"send2llm (?:(?:history|audit|costs|usage|budget show|budget explain)\b[^;&|]*|projections(?: (?:list|status)|$))"
 )
@@ -71,6 +78,8 @@ class Transcript:
     folder: Path
     environment: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Of each kind of number, which ones of the page stand for which."""
 
     @classmethod
     def at(cls, folder: Path, environment: Mapping[str, str]) -> Self:
@@ -111,31 +120,47 @@ class Transcript:
         return done.stdout + done.stderr
 
     def _matches(self, shown: str, said: str) -> bool:
-        """Whether it is what is shown, leaving aside what ids stand for."""
-        return re.fullmatch(self._pattern(shown)[0], _stripped(said)) is not None
+        """Whether it is what is shown, with the numbers that are to be expected; leaving aside what ids stand for."""
+        pattern, places = self._pattern(shown)
+        match = re.fullmatch(pattern, _stripped(said))
+        return match is not None and all(
+            kind in (_ID, _SEALS) or self._expected(kind, int(name)) == int(match[place])
+            for place, (kind, name) in enumerate(places, 1)
+        )
+
+    def _expected(self, kind: str, number: int) -> int:
+        """What a number stands for: what came before it may have been more than on the page, or less."""
+        known = self.numbers.get(kind, {})
+        nearest = max((one for one in known if one <= number), default=None)
+        return number if nearest is None else number + known[nearest] - nearest
 
     def compare(self, shown: str, said: str, command: str) -> None:
-        """Fail unless ``said`` is what ``shown`` stands for; the ids of the page get their meaning."""
-        said = _stripped(said)
+        """Fail unless ``said`` is what ``shown`` stands for; ids and numbers of the page get their meaning."""
         pattern, places = self._pattern(shown)
-        match = re.fullmatch(pattern, said)
-        assert match, f"$ {command}\nThe page shows:\n{shown}\nIt said:\n{said}"
-        for place, name in enumerate(places, 1):
-            known = self.names.setdefault(name, match[place])
-            assert known == match[place], f"$ {command}\n{name} stands for {known}, and here for {match[place]}"
+        match = re.fullmatch(pattern, _stripped(said))
+        assert match, f"$ {command}\nThe page shows:\n{shown}\nIt said:\n{_stripped(said)}"
+        for place, (kind, name) in enumerate(places, 1):
+            if kind == _ID:
+                meaning = self.names.setdefault(name, match[place])
+            else:
+                meaning = str(self.numbers.setdefault(kind, {}).setdefault(int(name), int(match[place])))
+            assert meaning == match[place], f"$ {command}\n{name} stands for {meaning}, and here for {match[place]}"
+        for kind, known in self.numbers.items():
+            found = [known[number] for number in sorted(known)]
+            assert found == sorted(set(found)), f"$ {command}\n{kind} stand for others in another order: {known}"
 
     def _known(self, name: str) -> str:
         assert name in self.names, f"{name} is in a command, and nothing has shown it before"
         return self.names[name]
 
-    def _pattern(self, shown: str) -> tuple[str, list[str]]:
-        """A pattern of what is shown, and the names whose meanings its groups are."""
-        places: list[str] = []
+    def _pattern(self, shown: str) -> tuple[str, list[tuple[str, str]]]:
+        """A pattern of what is shown, and the ids and numbers whose meanings its groups are, each with its kind."""
+        places: list[tuple[str, str]] = []
         lines = [self._line(line, places) for line in shown.strip("\n").split("\n")]
         pattern = "\n".join(["", *lines, ""])
         return pattern.replace("\n(?#any)\n", r"\n(?:[^\n]*\n)*?"), places
 
-    def _line(self, line: str, places: list[str]) -> str:
+    def _line(self, line: str, places: list[tuple[str, str]]) -> str:
         if line.strip() == "...":
             return "(?#any)"
         pattern, start = "", 0
@@ -144,14 +169,18 @@ class Transcript:
             start = piece.end()
         return pattern + re.escape(line.rstrip()[start:])
 
-    def _piece(self, piece: "re.Match[str]", places: list[str]) -> str:
-        kinds = (_NAMES, *_KINDS)
-        if piece.lastindex == 1:
-            places.append(piece[0])
+    def _piece(self, piece: "re.Match[str]", places: list[tuple[str, str]]) -> str:
+        if piece[0] == "..." or not piece[0].strip():
+            return _ANY_REST if piece[0] == "..." else f" {_SPACES}"
+        number = cast("int", piece.lastindex)
+        if number == 1:
+            places.append((_ID, piece[0]))
             return f"({_NAMES})"
-        if piece.lastindex is not None and piece.lastindex <= len(kinds):
-            return f"(?:{kinds[piece.lastindex - 1].removeprefix(_START)})"
-        return _ANY_REST if piece[0] == "..." else f" {_SPACES}"
+        pattern, kind = list(_KINDS.items())[number - 2]
+        if kind == _ANY:
+            return f"(?:{pattern})"
+        places.append((kind, piece[0]))
+        return r" *(\d+)"
 
 
 def _stripped(said: str) -> str:

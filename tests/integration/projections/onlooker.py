@@ -1,7 +1,7 @@
 """What the tests of projections share: a pace, and a look at what was done."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -51,6 +51,20 @@ class Onlooker:
             " AND (l.classid::bigint << 32) | l.objid::bigint = %s",
             lease_key("tally", 1),
         )
+
+    @contextmanager
+    def turn(self) -> Iterator[Callable[[], bool]]:
+        """Nobody changes the builds of the tally meanwhile; gives the question whether one that has caught up waits."""
+        waiting = (
+            "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        turn = "hashtextextended('send2llm:builds:tally', 0)"
+        self.value(f"SELECT pg_advisory_lock({turn})")
+        try:
+            yield lambda: bool(self.value(waiting))
+        finally:
+            self.value(f"SELECT pg_advisory_unlock({turn})")
 
     def end(self, *backends: int) -> None:
         for backend in backends:

@@ -12,6 +12,7 @@ from tally_projection import COUNT, Tally
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.abandoned_builds import remove_abandoned
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
+from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
 
@@ -67,6 +68,25 @@ async def test_builds_that_were_compared_are_removed_after_a_day(
 
     assert await roles(statuses) == {"1.1": "live"}
     assert onlooker.value(PLACES) == 0
+
+
+async def test_one_that_somebody_works_on_stays_however_long_it_stands_still(
+    engine: Engine,
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a")
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    onlooker.connection.execute(A_DAY_LATER)
+    lease = lease_key("tally", 1, 2)
+    onlooker.value("SELECT pg_advisory_lock(%s)", lease)
+    assert remove_abandoned(engine) == []
+    onlooker.value("SELECT pg_advisory_unlock(%s)", lease)
+    assert [build.label for build in remove_abandoned(engine)] == ["1.2"]
 
 
 async def test_one_that_cannot_be_removed_stays_and_says_why_and_the_projector_goes_on(

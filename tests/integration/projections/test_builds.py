@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
@@ -11,9 +12,14 @@ from tally_projection import COUNT, MESSAGES, Tally, TallyTwo
 
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
+from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
+
+CAUGHT_UP = (
+    "SELECT position = (SELECT max(notification_id) FROM stored_events) FROM projection_checkpoints WHERE build = 1"
+)
 
 
 async def test_a_projection_is_read_under_a_name_without_a_version(
@@ -27,6 +33,7 @@ async def test_a_projection_is_read_under_a_name_without_a_version(
 
 
 async def test_a_rebuild_takes_the_place_of_the_live_build_while_events_come(
+    migrated: ConnectionInfo,
     project: Project,
     say: Callable[..., None],
     onlooker: Onlooker,
@@ -39,8 +46,12 @@ async def test_a_rebuild_takes_the_place_of_the_live_build_while_events_come(
         stop = threading.Event()
 
         def keep_saying() -> None:
-            while not stop.is_set():
-                say("meanwhile")
+            """As fast as the live build takes it in: nobody catches up with who can write faster than that."""
+            with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+                look = Onlooker(connection)
+                while not stop.is_set():
+                    say("meanwhile")
+                    eventually(lambda: stop.is_set() or look.value(CAUGHT_UP))
 
         writer = threading.Thread(target=keep_saying)
         writer.start()
@@ -57,6 +68,31 @@ async def test_a_rebuild_takes_the_place_of_the_live_build_while_events_come(
         eventually(lambda: onlooker.value("SELECT sum(count) FROM tally_v1_counts") == stored)
         place = onlooker.value("SELECT place FROM projection_checkpoints WHERE build = 2")
         assert onlooker.value(f'SELECT sum(count) FROM "{place}".tally_v1_counts') == stored
+
+
+async def test_the_last_few_events_are_taken_in_with_the_place(
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+) -> None:
+    with project(Tally()):
+        say("a", "b")
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    await builds.pause("tally", BuildName(1, 2))
+    with project(Tally()):
+        eventually(onlooker.lease_holder)
+        with onlooker.turn() as waiting:
+            await builds.resume("tally", BuildName(1, 2))
+            eventually(waiting)
+            say("c", "d", "e")
+            eventually(lambda: onlooker.value("SELECT position FROM projection_checkpoints WHERE build = 1") == 5)
+            assert onlooker.value("SELECT position FROM projection_checkpoints WHERE build = 2") == 2
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "live"}))
+
+        assert onlooker.value(COUNT) == 5
 
 
 async def test_rollback_and_drop(

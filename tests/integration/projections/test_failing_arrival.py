@@ -1,7 +1,6 @@
 """An event at fault among the last ones, which a build folds in the very moment in which it takes its place."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import pytest
 from onlooker import Onlooker, Project
@@ -16,11 +15,6 @@ from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent
 from send2llm.testing.eventually import eventually, eventually_async
 
-TURN = "hashtextextended('send2llm:builds:tally', 0)"
-WAITING = (
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
 REBUILT = BuildName(1, 2)
 
 
@@ -34,14 +28,6 @@ class PickyWhenRebuilt(Tally):
         if beside and not self.cured and any(one.event.message.text == "poison" for one in events):
             raise ValueError("cannot stand it")
         super().fold(events, connection)
-
-
-@contextmanager
-def turn_of(onlooker: Onlooker) -> Iterator[None]:
-    """Nobody changes builds meanwhile: who has caught up waits."""
-    onlooker.value(f"SELECT pg_advisory_lock({TURN})")
-    yield
-    onlooker.value(f"SELECT pg_advisory_unlock({TURN})")
 
 
 @pytest.mark.parametrize(("command", "role"), [("rebuild", "live"), ("verify", "verified")])
@@ -62,9 +48,9 @@ async def test_it_is_named_and_no_other(
     await builds.pause("tally", REBUILT)
     with project(picky):
         eventually(onlooker.lease_holder)
-        with turn_of(onlooker):
+        with onlooker.turn() as waiting:
             await builds.resume("tally", REBUILT)
-            eventually(lambda: onlooker.value(WAITING) == 1)
+            eventually(waiting)
             say("d", "poison", "e")
             eventually(lambda: onlooker.value("SELECT position FROM projection_checkpoints WHERE build = 1") == 6)
         await eventually_async(lambda: has_failed(statuses, "1.2"))
@@ -95,9 +81,9 @@ async def test_what_is_no_events_fault_names_none(
     with project(Tally()):
         eventually(lambda: len(onlooker.backends("send2llm projection tally")) == 2)
         say("b")
-        with turn_of(onlooker):
+        with onlooker.turn() as waiting:
             await builds.resume("tally", REBUILT)
-            eventually(lambda: onlooker.value(WAITING) == 1)
+            eventually(waiting)
             say("c")
         await eventually_async(lambda: has_failed(statuses, "1.2"))
 

@@ -10,9 +10,10 @@ from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.arrival import Arrival
 from send2llm.infrastructure.projections.builds import begin_build
-from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint, builds_of
+from send2llm.infrastructure.projections.checkpoints import BuildKey, builds_of
 from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.projector import Projector
+from send2llm.infrastructure.projections.runner_checkpoint import Checkpoint
 from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.read_models.history import HistoryProjection
 from send2llm.testing.event_writer import EventWriter, said

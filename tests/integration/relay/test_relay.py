@@ -140,7 +140,7 @@ def test_every_event_is_handed_on(server, relaying, position, writer, migrated) 
     found = messages(server)
     assert headers(found, "Nats-Msg-Id") == stored_ids(migrated)
     assert headers(found, "Send2LLM-Position") == [str(number) for number in range(1, 8)]
-    assert headers(found, "Send2LLM-Schema-Version") == ["1", "1", "2", "1", "1", "2", "1"]
+    assert headers(found, "Send2LLM-Schema-Version") == ["1", "1", "3", "1", "1", "3", "1"]
     assert found[0].subject == "send2llm.events.conversation.started"
     assert orjson.loads(found[0].data)["data"] == {"labels": {"a": "b"}}
     assert all(orjson.loads(message.data)["event_id"] == message.headers["Nats-Msg-Id"] for message in found)

@@ -7,12 +7,13 @@ from sqlalchemy.exc import OperationalError
 from send2llm.application.projections import BuildName, Projection, reads_texts
 from send2llm.domain.errors import ProjectionConflict
 from send2llm.infrastructure.projections.builds import remove_tables, stands_still, take_turn
-from send2llm.infrastructure.projections.checkpoints import Build, Checkpoint, builds_of, checkpoints, is_build
+from send2llm.infrastructure.projections.checkpoints import Build, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.comparison import differences
 from send2llm.infrastructure.projections.dependants import OthersDepend
 from send2llm.infrastructure.projections.failures import is_passing
 from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
+from send2llm.infrastructure.projections.runner_checkpoint import Checkpoint
 from send2llm.infrastructure.projections.swap_tries import SwapTries
 from send2llm.infrastructure.projections.swaps import ViewsAreRead, retire_unread, swap
 

@@ -1,4 +1,4 @@
-"""How far each build of a projection has come: in the database of its tables, so that both are committed together."""
+"""The rows of builds: in the database of their tables, so that rows and positions are committed together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -63,14 +63,6 @@ skips = Table(
 
 WORKED_ON: Sequence[BuildRole] = ("live", "building", "retired", "verifying")
 """Roles of builds that are kept up to date. The others were compared, and their tables may be gone."""
-
-
-class CheckpointMoved(Exception):
-    """The position is not the one that this runner left: somebody else works on the projection, or it is gone."""
-
-
-class BuildIsPaused(Exception):
-    """Somebody wants the build to stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,92 +138,3 @@ def is_build(key: BuildKey) -> ColumnElement[bool]:
     """The condition for the row of a build."""
     same = (checkpoints.c.name == key.name) & (checkpoints.c.version == key.version)
     return same & (checkpoints.c.build == key.build)
-
-
-class Checkpoint:
-    """The row of one build. No method commits."""
-
-    def __init__(self, key: BuildKey) -> None:
-        self.key = key
-        self.role: BuildRole = "live"
-        """As it was when the position was moved the last time."""
-        self._here = is_build(key)
-
-    def begin(self, connection: Connection) -> int:
-        """Give the position; raises CheckpointMoved when the build is gone."""
-        begun = connection.execute(select(checkpoints.c.position, checkpoints.c.role).where(self._here)).one_or_none()
-        if begun is None:
-            raise CheckpointMoved(f"{self} was dropped.")
-        self.role = begun.role
-        position: int = begun.position
-        return position
-
-    def hold(self, connection: Connection, position: int) -> None:
-        """See, before anything is folded, that the build is there and at ``position``; nobody changes that meanwhile.
-
-        Without it a fold could meet no table of its own, and find one of the same name in the usual place. Raises
-        CheckpointMoved and BuildIsPaused, as ``advance`` does.
-        """
-        held = connection.execute(
-            select(checkpoints.c.paused)
-            .where(self._here, checkpoints.c.position == position, checkpoints.c.role.in_(WORKED_ON))
-            .with_for_update(key_share=True)
-        ).one_or_none()
-        if held is None:
-            raise CheckpointMoved(f"{self} is no longer worked on at position {position}.")
-        if held.paused:
-            raise BuildIsPaused
-
-    def lock(self, connection: Connection) -> None:
-        """Let nobody change the build before the transaction ends."""
-        connection.execute(select(checkpoints.c.position).where(self._here).with_for_update(key_share=True))
-
-    def advance(self, connection: Connection, before: int, after: int, rate: float) -> None:
-        """Move from ``before`` to ``after``.
-
-        Raises CheckpointMoved when the position is not ``before`` or the build is gone, BuildIsPaused when it shall
-        not move.
-        """
-        moved = connection.execute(
-            checkpoints.update()
-            .where(self._here, checkpoints.c.position == before)
-            .values(position=after, rate=rate, updated_at=func.now())
-            .returning(checkpoints.c.role, checkpoints.c.paused)
-        ).one_or_none()
-        if moved is None:
-            raise CheckpointMoved(f"{self} is no longer at position {before}.")
-        if moved.paused:
-            raise BuildIsPaused
-        self.role = moved.role
-
-    def fail(self, connection: Connection, reason: str, position: int | None) -> None:
-        """Say why the build stands still, and at which event."""
-        connection.execute(
-            checkpoints.update()
-            .where(self._here)
-            .values(reason=reason, failed_position=position, updated_at=func.now())
-        )
-
-    def forget_failure(self, connection: Connection) -> None:
-        """Say nothing of an earlier failure any more."""
-        connection.execute(checkpoints.update().where(self._here).values(reason=None, failed_position=None))
-
-    def failed(self, connection: Connection) -> bool:
-        """Whether the failure stands; ``retry`` and ``skip`` take it away. A build that is gone has none."""
-        return bool(connection.execute(select(checkpoints.c.reason.is_not(None)).where(self._here)).scalar())
-
-    def paused(self, connection: Connection) -> bool:
-        """Whether it shall stand still; raises CheckpointMoved when the build is gone."""
-        row = connection.execute(select(checkpoints.c.paused, checkpoints.c.role).where(self._here)).one_or_none()
-        if row is None:
-            raise CheckpointMoved(f"{self} was dropped.")
-        self.role = row.role
-        return bool(row.paused)
-
-    def skipped(self, connection: Connection) -> frozenset[int]:
-        """The positions of events that are left out."""
-        left_out = select(skips.c.position).where(skips.c.name == self.key.name, skips.c.version == self.key.version)
-        return frozenset(connection.execute(left_out).scalars())
-
-    def __str__(self) -> str:
-        return f"The projection {self.key.name} v{self.key.version}, build {self.key.build},"

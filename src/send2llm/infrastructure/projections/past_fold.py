@@ -12,10 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from send2llm.application.context import RecordedEvent
 from send2llm.application.projections import Projection, reads_texts
 from send2llm.domain.errors import ConfigurationError
-from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint
+from send2llm.infrastructure.projections.checkpoints import BuildKey
 from send2llm.infrastructure.projections.failures import FoldRaised, reason_of
 from send2llm.infrastructure.projections.folding import fold_events
 from send2llm.infrastructure.projections.log_pages import LogPages
+from send2llm.infrastructure.projections.runner_checkpoint import Checkpoint
 from send2llm.infrastructure.projections.untouched import (
     ConversationColumns,
     create_views_with_untouched,

@@ -6,24 +6,17 @@ import time
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from send2llm.application.projections import Projection, reads_texts
+from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CLIENT
 from send2llm.infrastructure.projections.arrival import Arrival, LastEventsFailed
 from send2llm.infrastructure.projections.builds import ensure_build
-from send2llm.infrastructure.projections.checkpoints import (
-    WORKED_ON,
-    BuildIsPaused,
-    BuildKey,
-    Checkpoint,
-    CheckpointMoved,
-    builds_of,
-)
+from send2llm.infrastructure.projections.checkpoints import WORKED_ON, BuildKey, builds_of
 from send2llm.infrastructure.projections.failures import is_passing, raised_by, reason_of
-from send2llm.infrastructure.projections.folding import fold_events
+from send2llm.infrastructure.projections.folded_pages import FoldedPages
 from send2llm.infrastructure.projections.lease import take_lease
-from send2llm.infrastructure.projections.log_pages import LogPage, LogPages
-from send2llm.infrastructure.projections.pace import Pace
+from send2llm.infrastructure.projections.log_pages import LogPages
 from send2llm.infrastructure.projections.page_size import PageSize
+from send2llm.infrastructure.projections.runner_checkpoint import BuildIsPaused, Checkpoint, CheckpointMoved
 from send2llm.infrastructure.projections.setbacks import Setbacks
 from send2llm.infrastructure.projections.table_creation import create_tables
 from send2llm.infrastructure.projections.timing import Timing
@@ -32,13 +25,12 @@ from send2llm.infrastructure.projections.timing import Timing
 # lost by not waiting for the disk, and the writers of events have the disk to themselves.
 _SESSION = text(f"SET synchronous_commit = off; {NOTICE_VANISHED_CLIENT}")
 
-log = structlog.get_logger(__name__)
-
-
 # The tables of a build in a place of its own are found there before those of the same names in the usual one.
 _AT_ITS_PLACE = text(
     "SELECT set_config('search_path', quote_ident(:place) || ', ' || current_setting('search_path'), false)"
 )
+
+log = structlog.get_logger(__name__)
 
 
 class ProjectionRunner:
@@ -63,13 +55,10 @@ class ProjectionRunner:
         self._pages = pages
         self._alarm = alarm
         self._timing = timing
-        self._topics = sorted(projection.topics)
-        self._texts = reads_texts(projection)
         self._key = key
         self._checkpoint = Checkpoint(key)
+        self._folded = FoldedPages(projection, self._checkpoint, pages)
         self._arrival = Arrival(projection, self._checkpoint, pages)
-        self._skipped: frozenset[int] = frozenset()
-        self._pace = Pace()
         self._setbacks = Setbacks(engine, self._checkpoint, timing)
         self._log = log.bind(projection=key.name, version=key.version, build=key.build)
 
@@ -102,7 +91,7 @@ class ProjectionRunner:
             position = self._checkpoint.begin(connection)
             if not self._setbacks.told:
                 self._checkpoint.forget_failure(connection)
-            self._skipped = self._checkpoint.skipped(connection)
+            self._folded.learn_left_out(connection)
         self._log.info("projection.running", position=position)
         self._create_tables(connection, stop)
         return self._follow(connection, position, stop)
@@ -135,7 +124,7 @@ class ProjectionRunner:
             began, limit = time.monotonic(), size.limit
             self._alarm.clear()
             try:
-                page = self._advance(connection, position, limit)
+                page = self._folded.advance(connection, position, limit)
             except BuildIsPaused:
                 if self._stand_by(connection, stop):
                     return True
@@ -161,29 +150,6 @@ class ProjectionRunner:
             else:
                 self._setbacks.overcome(connection)
         return True
-
-    def _advance(self, connection: Connection, position: int, limit: int) -> LogPage:
-        with connection.begin():
-            page = self._read(connection, position, limit)
-            if page.count:
-                self._checkpoint.hold(connection, position)
-                if self._is_more_left_out(connection):
-                    page = self._read(connection, position, limit)
-            if page.events:
-                fold_events(self._projection, page.events, connection)
-            if page.count:
-                self._checkpoint.advance(connection, position, page.last, self._pace.after(page.count))
-            elif self._checkpoint.paused(connection):
-                raise BuildIsPaused
-        return page
-
-    def _read(self, connection: Connection, position: int, limit: int) -> LogPage:
-        return self._pages.read(connection, position, limit, self._topics, texts=self._texts, skipped=self._skipped)
-
-    def _is_more_left_out(self, connection: Connection) -> bool:
-        """Look whether somebody decided to leave events out since; nobody can meanwhile, for the build is held."""
-        before, self._skipped = self._skipped, self._checkpoint.skipped(connection)
-        return self._skipped != before
 
     def _arrive(self, connection: Connection, position: int, stop: threading.Event) -> int | None:
         """Do what is to be done at the end of the log; the position then, ``None`` if that was the last thing to do."""
@@ -213,7 +179,7 @@ class ProjectionRunner:
         """Wait for events. Those that come thick and fast are taken together: commits cost writers too."""
         self._alarm.wait(self._timing.poll)
         stop.wait(max(0.0, began + self._timing.linger - time.monotonic()))
-        self._pace.rest()
+        self._folded.pause()
 
     def _stand_still(
         self, connection: Connection, error: Exception, position: int | None, stop: threading.Event
@@ -222,13 +188,13 @@ class ProjectionRunner:
         with connection.begin():
             culprit = None if position is None else self._pages.first_after(connection, position)
             self._checkpoint.lock(connection)
-            if self._is_more_left_out(connection) and culprit in self._skipped:
+            if self._folded.learn_left_out(connection) and culprit in self._folded.left_out:
                 return  # while it failed there; whoever decided that saw no failure of this build to take away
             self._checkpoint.fail(connection, reason_of(error), culprit)
         self._log.error("projection.failed", error=type(raised_by(error)).__name__, position=culprit)
         while not stop.wait(self._timing.poll):
             with connection.begin():
                 if not self._checkpoint.failed(connection):
-                    self._skipped = self._checkpoint.skipped(connection)
+                    self._folded.learn_left_out(connection)
                     self._log.info("projection.retried", position=culprit)
                     return

@@ -5,9 +5,9 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from send2llm.infrastructure.projections.checkpoints import Checkpoint
 from send2llm.infrastructure.projections.failures import reason_of
 from send2llm.infrastructure.projections.lease import nobody_works_on
+from send2llm.infrastructure.projections.runner_checkpoint import Checkpoint
 from send2llm.infrastructure.projections.timing import Timing
 
 UNTOLD = 5
