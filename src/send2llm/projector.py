@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from send2llm.bootstrap import built_in_projections, event_codec, refuse_old_schema
+from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
 from send2llm.infrastructure.projections.newer_versions import refuse_overtaken
 from send2llm.infrastructure.projections.projector import Projector
@@ -29,8 +30,14 @@ def run(*projections: Projection, stop: threading.Event | None = None) -> None:
     ``send2llm.toml``. The next call goes on where this one ended, and any number of processes may run the same
     projection: one works, the others stand by. Raises ``ConfigurationError`` for a projection that cannot be run, that
     has the name of one of Send2LLM's own, or of which only a newer version has tables; and for a database that no
-    service has prepared yet.
+    service has prepared yet. Only the main thread hears signals, so ``stop`` is needed in any other.
     """
+    if not projections:
+        raise ConfigurationError("There is no projection to run; name at least one: run(MyProjection()).")
+    if stop is None and threading.current_thread() is not threading.main_thread():
+        raise ConfigurationError(
+            "Only the main thread hears Ctrl-C and SIGTERM; say what ends this one: run(..., stop=threading.Event())."
+        )
     sound = [checked(projection, type(projection).__name__) for projection in projections]
     refuse_shared_names(sound, built_in_projections())
     settings = load_settings()

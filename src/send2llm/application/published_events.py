@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from send2llm.domain.errors import InvalidRequest
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -52,6 +54,20 @@ class PublishedPage:
     more: bool = False
 
 
+def require_reached(position: int, head: int) -> None:
+    """Raise ``InvalidRequest`` for a position that the log, which ends at ``head``, has not come to.
+
+    Nobody can have seen it, unless in a log that a backup has taken the place of since: waiting until this one is as
+    long would pass events by.
+    """
+    if position > head:
+        raise InvalidRequest(
+            f"after: The log ends at position {head} so far, before {position}. If it was restored from a backup, go "
+            "on from there, and forget what you have seen behind it.",
+            param="after",
+        )
+
+
 class PublishedEvents(Protocol):
     """Gives events in the order in which they were committed: none is passed by, and none is given twice.
 
@@ -62,7 +78,7 @@ class PublishedEvents(Protocol):
     async def page(self, after: int, limit: int, wanted: Wanted) -> PublishedPage:
         """At most ``limit`` events after the position; fewer, but never none, when they are large.
 
-        Raises ``StoreUnavailable``.
+        Raises ``StoreUnavailable``, and ``InvalidRequest`` for a position beyond the end of the log.
         """
         ...
 
@@ -74,7 +90,8 @@ class PublishedEvents(Protocol):
         """All that is stored after the position, and what is stored later, until ``close``.
 
         A page without events comes now and then when nothing happens: then all up to its ``reached`` was given. A
-        database that goes away is waited for. Whoever takes pages slowly delays nobody else.
+        database that goes away is waited for. Whoever takes pages slowly delays nobody else. Raises ``InvalidRequest``
+        for a position beyond the end of the log.
         """
         ...
 

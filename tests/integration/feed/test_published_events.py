@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from send2llm.application.published_events import PublishedPage, Wanted
 from send2llm.domain.conversation_events import ConversationStarted
-from send2llm.domain.errors import UnreadableEvent
+from send2llm.domain.errors import InvalidRequest, UnreadableEvent
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
@@ -178,6 +178,25 @@ async def test_several_topics_a_tenant_and_a_stream(published, writer) -> None:
     assert [len(follower.seen) for follower in followers] == [38, 12, 4]
 
 
+async def test_what_is_stored_while_a_page_of_a_stream_is_read_is_not_passed_by(pool, writer) -> None:
+    conversation = uuid4()
+
+    class Busy(EventPages):
+        """Something is stored before and after each look at the end of the log."""
+
+        async def head(self) -> int:
+            writer.write(conversation, said("before"))
+            head = await super().head()
+            writer.write(conversation, said("after"))
+            return head
+
+    pages = Busy(pool, EventDocuments(EventCodec(EventRegistry.default())))
+    wanted = Wanted(stream=f"conversation-{conversation}")
+    first = await pages.read(0, 100, wanted)
+    second = await pages.read(first.reached, 100, wanted)
+    assert positions([first, second]) == [1, 2, 3, 4]
+
+
 async def test_large_events_make_small_pages(make, writer) -> None:
     published = make(page_bytes=10_000, kept_bytes=20_000)
     for _ in range(8):
@@ -315,6 +334,16 @@ async def test_silence_is_told_with_how_far_the_log_was_looked_through(make, wri
         pages = [await anext(following) for _ in range(3)]
     assert [page.events for page in pages] == [()] * 3
     assert pages[-1].reached == 3
+
+
+async def test_a_position_beyond_the_end_is_refused(published, writer) -> None:
+    last = writer.write(uuid4(), *turn("hello"))[-1]
+    for wanted in (ALL, MESSAGES, Wanted(tenant="acme"), Wanted(stream="conversation-x")):
+        assert not (await published.page(last, 10, wanted)).events
+        with pytest.raises(InvalidRequest, match=f"ends at position {last} so far, before {last + 1}"):
+            await published.page(last + 1, 10, wanted)
+        with pytest.raises(InvalidRequest, match=f"ends at position {last} so far"):
+            await anext(published.follow(last + 1, wanted))
 
 
 async def test_followers_end_when_the_service_stops(published, writer) -> None:

@@ -137,29 +137,61 @@ async def test_what_a_stream_cannot_heed_is_refused(gateway: Gateway) -> None:
         assert (await gateway.api.get(f"/api/events?{name}=%00")).status_code == 400
 
 
+async def test_a_position_that_the_log_has_not_come_to_is_refused(gateway: Gateway) -> None:
+    """As after a restored backup: who waited for the log to be as long would miss what is stored until then."""
+    await gateway.ask()
+    head = (await stored(gateway))[-1]["position"]
+    for headers in ({}, FOLLOW, {"last-event-id": str(head + 1)}, {**FOLLOW, "last-event-id": str(head + 1)}):
+        response = await gateway.api.get("/api/events", params={"after": head + 1}, headers=headers)
+        assert (response.status_code, response.json()["param"]) == (400, "after")
+        assert f"The log ends at position {head} so far" in response.json()["detail"]
+    at_the_end = (await gateway.api.get("/api/events", params={"after": head})).json()
+    assert (at_the_end["data"], at_the_end["reached"]) == ([], head)
+    follower = Follower(gateway, head)
+    async with following(follower):
+        await gateway.ask()
+        await follower.has(4)
+
+
+async def test_who_says_two_things_is_asked_which(gateway: Gateway) -> None:
+    for query in ("after=0&after=1", "limit=1&after=0&limit=1"):
+        response = await gateway.api.get(f"/api/events?{query}")
+        assert (response.status_code, response.json()["param"]) == (400, query.partition("=")[0])
+        assert "given 2 times" in response.json()["detail"]
+    for query in ("events?topic=a&topic=b", "costs?by=day&by=model", "conversations?label=a=b&label=c=d"):
+        assert (await gateway.api.get(f"/api/{query}")).status_code == 200
+
+
+async def test_who_wants_no_stream_gets_none(gateway: Gateway) -> None:
+    no_stream = {"accept": "application/json, text/event-stream;q=0"}
+    response = await gateway.api.get("/api/events", params={"limit": 1}, headers=no_stream)
+    assert response.headers["content-type"] == "application/json"
+
+
 async def test_many_callers_and_followers_that_are_cut_off(gateway: Gateway) -> None:
     """What a follower has seen at the end is what is stored, however often its connection broke."""
     steady, restless = Follower(gateway, gateway.since), Follower(gateway, gateway.since)
+    all_of_them, enough = 6 * 15 * 4, asyncio.Event()
 
     async def caller() -> None:
         for _ in range(15):
             assert (await gateway.ask()).status_code == 200
 
     async def cut_off() -> None:
-        while True:
+        while not enough.is_set():  # whoever is cancelled while he ends a follower may leave it running
             async with following(restless):
-                seen = len(restless.events)
-                await restless.has(seen + 3)
+                await restless.has(min(len(restless.events) + 3, all_of_them))
 
     async with following(steady):
         cutting = asyncio.create_task(cut_off())
         await asyncio.gather(*(caller() for _ in range(6)))
-        await steady.has(6 * 15 * 4)
-        await end_tasks(cutting)
+        await steady.has(all_of_them)
+        enough.set()
+        await cutting
     async with following(restless):
-        await restless.has(6 * 15 * 4)
+        await restless.has(all_of_them)
     positions = [one["position"] for one in await stored(gateway)]
-    assert len(positions) == 6 * 15 * 4
+    assert len(positions) == all_of_them
     assert steady.positions == positions
     assert restless.positions == positions
 

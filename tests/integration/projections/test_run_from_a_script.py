@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -104,6 +105,14 @@ def test_an_older_version_is_run_for_as_long_as_it_has_a_build(onlooker: Onlooke
     stop.set()
 
     projector.run(Tally(), stop=stop)
+
+
+@pytest.mark.usefixtures("settings_of_the_service")
+def test_nothing_to_run_and_nothing_that_ends_it_are_said_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="no projection to run"):
+        projector.run()
+    with ThreadPoolExecutor(1) as another_thread, pytest.raises(ConfigurationError, match="Only the main thread hears"):
+        another_thread.submit(projector.run, Tally()).result()
 
 
 def test_a_database_that_no_service_has_prepared_is_refused(

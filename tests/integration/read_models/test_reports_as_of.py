@@ -13,6 +13,7 @@ import pytest
 from growing import BUDGETS, Calls, follow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Connection, MetaData, select, text
+from sqlalchemy.exc import ProgrammingError
 
 from send2llm.application.budgets.queries import PeriodUse
 from send2llm.application.context import RecordedEvent
@@ -233,6 +234,21 @@ async def test_nothing_is_left_behind_and_nothing_else_is_touched(
             assert connection.execute(f"SELECT count(*) FROM {query}".encode()).fetchone() == (0,), query
 
 
+async def test_tables_that_move_on_while_the_question_is_asked_do_not_matter(
+    migrated: ConnectionInfo, writer: EventWriter, past: ProjectionsAsOf
+) -> None:
+    conversation_id = uuid4()
+    last = writer.write(conversation_id, ConversationStarted(), *turn("first"))[-1]
+    follow(migrated, [HistoryProjection()], writer, 100)
+
+    def question(connection: Connection) -> int:
+        writer.write(conversation_id, *turn("second"))
+        follow(migrated, [HistoryProjection()], writer, 100)
+        return connection.execute(text("SELECT sum(message_count) FROM history_conversations")).scalar_one()
+
+    assert await past.ask(HistoryProjection(), last, question, {conversations: "id"}) == 2
+
+
 class Meddling:
     """A projection that breaks the contract: it writes to a table that is not its own."""
 
@@ -340,6 +356,29 @@ async def test_a_database_without_tables(database: ConnectionInfo) -> None:
     empty = PostgresReportsAsOf(ProjectionsAsOf(database, EventCodec(EventRegistry.default())))
     with pytest.raises(StoreUnavailable, match="send2llm migrate"):
         await empty.costs(moment(1)).costs([], CostFilter())
+
+
+async def test_tables_that_were_dropped_meanwhile_are_no_missing_migration(
+    migrated: ConnectionInfo, writer: EventWriter, past: ProjectionsAsOf
+) -> None:
+    """The question saw the build before somebody dropped it, and finds no tables after."""
+    last = writer.write(uuid4(), ConversationStarted(), *turn("first"))[-1]
+    follow(migrated, [HistoryProjection()], writer, 100)
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        for place in ("'no_such_schema'", "'pg_catalog'"):
+            connection.execute(f"UPDATE projection_checkpoints SET place = {place}".encode())
+            with pytest.raises(StoreUnavailable, match=r"moved or dropped just now\. Try again"):
+                await past.ask(HistoryProjection(), last, lambda _: None, {conversations: "id"})
+
+
+async def test_a_table_that_only_the_fold_misses_is_told_as_it_is(past: ProjectionsAsOf, writer: EventWriter) -> None:
+    class Forgetful(Meddling):
+        def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
+            connection.execute(text("SELECT FROM forgotten"))
+
+    (last,) = writer.write(uuid4(), ConversationStarted())
+    with pytest.raises(ProgrammingError, match='"forgotten" does not exist'):
+        await past.ask(Forgetful(), last, lambda _: None)
 
 
 async def test_a_role_without_the_right_to_temporary_tables(

@@ -21,7 +21,6 @@ from send2llm.bootstrap import build_relay
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections import failed_builds
-from send2llm.infrastructure.projections.removal import remove_projection
 from send2llm.settings import RelaySettings, Settings
 from send2llm.testing.event_writer import EventWriter, said, turn
 from send2llm.testing.eventually import eventually
@@ -295,8 +294,8 @@ def test_it_begins_anew_for_another_stream_once_its_row_is_dropped(
     last = writer.write(uuid4(), *turn("hello"))[-1]
     with relaying():
         eventually(lambda: position() == last)
-    with create_engine(migrated.sqlalchemy_url, poolclass=NullPool).begin() as connection:
-        remove_projection(connection, "relay_nats")
+    with psycopg.connect(migrated.dsn) as connection:
+        connection.execute("DELETE FROM projection_checkpoints WHERE name = 'relay_nats'")
     with relaying(stream="ANOTHER", subject="anew"):
         eventually(lambda: position() == last)
     assert len(messages(server, "ANOTHER")) == 3

@@ -92,6 +92,14 @@ async def test_what_has_not_come_yet() -> None:
     assert (await known.time(at(100))).position == 12
 
 
+async def test_an_event_that_is_late_is_found_behind_many_that_happened_since() -> None:
+    """More than are looked at in one go; and what is later than a minute ends the search."""
+    later = [(position, 59.0) for position in range(2, 1502)]
+    assert (await moments((1, 0), *later, (1502, 0)).time(at(0))).position == 1502
+    too_late = [(position, 61.0) for position in range(2, 1502)]
+    assert (await moments((1, 0), *too_late, (1502, 0)).time(at(0))).position == 1
+
+
 @given(
     steps=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 90), st.integers(0, 60)), max_size=40),
     asked=st.integers(-10, 2000),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from functools import partial
 
-from send2llm.application.published_events import PublishedPage, Wanted
+from send2llm.application.published_events import PublishedPage, Wanted, require_reached
 from send2llm.domain.errors import StoreUnavailable
 from send2llm.infrastructure.feed.arrivals import hear_of_arrivals
 from send2llm.infrastructure.feed.pages import EventPages
@@ -32,6 +32,8 @@ class PostgresPublishedEvents:
         page = await self._pages.read(after, limit, wanted)
         while page.more and not page.events:
             page = await self._pages.read(page.reached, limit, wanted)
+        if not page.events:
+            require_reached(after, await self._pages.head())
         return page
 
     async def head(self) -> int:
@@ -47,9 +49,11 @@ class PostgresPublishedEvents:
     async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[PublishedPage]:
         now = asyncio.get_running_loop().time
         position, told_at = after, now()
+        is_certain = False
         async with self._tail.shared():
             while not self._closed.is_set():
                 page = await self._next(position, wanted)
+                is_certain = is_certain or bool(page.events) or await self._is_reached(after)
                 if page.events:
                     yield page
                     told_at = now()
@@ -60,6 +64,14 @@ class PostgresPublishedEvents:
                     # Nothing is awaited between the look at what is kept and this: what comes now is not missed.
                     await self._tail.news(min(self._limits.poll, max(0.0, told_at + self._quiet - now())))
                 position = page.reached
+
+    async def _is_reached(self, position: int) -> bool:
+        """Whether the log has come there; ``False`` while the database is away. Raises ``InvalidRequest`` if not."""
+        try:
+            require_reached(position, await self._pages.head())
+        except StoreUnavailable:
+            return False
+        return True
 
     async def _next(self, position: int, wanted: Wanted) -> PublishedPage:
         """What there is after a position, as far as one look goes; nothing while the database is away."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import psycopg
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from send2llm.application.projections import Projection
@@ -72,10 +72,8 @@ class ProjectionsAsOf:
                 try:
                     fold.make(connection)
                 except (DBAPIError, psycopg.Error) as error:
-                    if isinstance(_cause(error), psycopg.errors.UndefinedTable):
-                        raise StoreUnavailable(
-                            "There are no tables yet to read events from; run `send2llm migrate`."
-                        ) from None
+                    if isinstance(_cause(error), psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+                        self._tell_what_is_missing(fold)
                     raise
                 return question(connection)
         except (DBAPIError, psycopg.Error) as error:
@@ -84,6 +82,19 @@ class ProjectionsAsOf:
             raise StoreUnavailable(
                 f"The past cannot be read ({reason_of(error)}). Try again; `send2llm doctor` checks the database."
             ) from error
+
+    def _tell_what_is_missing(self, fold: PastFold) -> None:
+        """Raise ``StoreUnavailable`` unless it is a table that only the fold knows of."""
+        with self._engine.connect() as another:
+            if not another.execute(_IS_PREPARED).scalar_one():
+                raise StoreUnavailable("There are no tables yet to read events from; run `send2llm migrate`.") from None
+        if fold.by_conversation:  # the live build was found, and its tables were not
+            raise StoreUnavailable("Tables of the projection were moved or dropped just now. Try again.") from None
+
+
+_IS_PREPARED = text(
+    "SELECT to_regclass('stored_events') IS NOT NULL AND to_regclass('projection_checkpoints') IS NOT NULL"
+)
 
 
 def _cause(error: Exception) -> BaseException | None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from send2llm.application.log_verification import Progress
 from send2llm.application.moments import Moment
@@ -16,6 +16,7 @@ from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.infrastructure.key_files import key_bytes
 from send2llm.infrastructure.log_seals.documents import read_seal, write_seal
 from send2llm.interfaces.http import answers, views
+from send2llm.interfaces.http.accepting import Accept, wants_event_stream
 from send2llm.interfaces.http.asgi import EVENT_STREAM, NO_BUFFERING, Receive, Scope, Send, has_left, send_pieces
 from send2llm.interfaces.http.bodies import VerifyLog
 from send2llm.interfaces.http.dependencies import TheService
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/api/audit", tags=["audit"], route_class=StrictRoute)
     response_model=None,
     responses=ends(answers.MoneyAudit, stream=True),
 )
-async def money(service: TheService, at: At = None, accept: Annotated[str, Header()] = "") -> Response:
+async def money(service: TheService, at: At = None, accept: Accept = "") -> Response:
     """Reads the whole log. With `Accept: text/event-stream`, `progress` comes on the way and `done` at the end.
 
     Everything agrees when `differences` is empty. With `at` the log is read up to there.
@@ -43,7 +44,7 @@ async def money(service: TheService, at: At = None, accept: Annotated[str, Heade
     moment = await moment_of(service, at)
     if moment is not None:
         moment.require_events()
-    if "text/event-stream" in accept:
+    if wants_event_stream(accept):
 
         async def audit(progress: Progress) -> dict[str, Any]:
             return _shown(await service.audit_money(progress, moment), moment)
@@ -74,9 +75,7 @@ async def seals(
     response_model=None,
     responses=ends(answers.LogVerification, 409, stream=True),
 )
-async def log(
-    service: TheService, body: VerifyLog, request: Request, accept: Annotated[str, Header()] = ""
-) -> Response:
+async def log(service: TheService, body: VerifyLog, request: Request, accept: Accept = "") -> Response:
     """Reads the whole log, one at a time, for as long as its caller waits, in a process of its own.
 
     With `Accept: text/event-stream`, `progress` comes on the way and `done` at the end. All is well when `fault` is
@@ -89,7 +88,7 @@ async def log(
         verification = await service.seals.verify(trusted=trusted, kept=kept, progress=progress)
         return {"intact": not verification.fault, **asdict(verification)}
 
-    if "text/event-stream" in accept:
+    if wants_event_stream(accept):
         return _Told(verify)
     working = asyncio.create_task(verify(lambda _done, _all: None))
     await _while_there(request.receive, working)

@@ -13,6 +13,7 @@ from send2llm.application.time_travel import ConversationThen
 from send2llm.bootstrap import Service
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import answers, views
+from send2llm.interfaces.http.accepting import Accept, wants_event_stream
 from send2llm.interfaces.http.answering import read_idempotency_key
 from send2llm.interfaces.http.asgi import Watch, unless_left
 from send2llm.interfaces.http.bodies import (
@@ -61,7 +62,7 @@ async def send(
     conversation_id: UUID,
     body: SendMessages,
     request: Request,
-    accept: Annotated[str, Header()] = "",
+    accept: Accept = "",
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """With `stream`, or `Accept: text/event-stream`, the answer comes as server-sent events.
@@ -75,7 +76,7 @@ async def send(
         parameters=parsed.parameters,
         conversation_id=conversation_id,
         parts_only=True,
-        streaming=body.stream or "text/event-stream" in accept,
+        streaming=body.stream or wants_event_stream(accept),
         idempotency_key=idempotency_key and read_idempotency_key(idempotency_key.encode("latin-1")),
     )
     if command.streaming:

@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Header, Query, Response
 
-from send2llm.application.published_events import PublishedEvent, PublishedEvents, PublishedPage, Wanted
-from send2llm.domain.errors import InvalidRequest, Send2LLMError
+from send2llm.application.published_events import (
+    PublishedEvent,
+    PublishedEvents,
+    PublishedPage,
+    Wanted,
+    require_reached,
+)
+from send2llm.domain.errors import InvalidRequest, Send2LLMError, StoreUnavailable
 from send2llm.infrastructure.ending_tasks import end_tasks
 from send2llm.interfaces.http import answers
+from send2llm.interfaces.http.accepting import Accept, wants_event_stream
 from send2llm.interfaces.http.asgi import EVENT_STREAM, NO_BUFFERING, Receive, Scope, Send, has_left, send_pieces
 from send2llm.interfaces.http.dependencies import TheService
 from send2llm.interfaces.http.descriptions import ends
@@ -52,7 +59,7 @@ async def events(
     tenant: Annotated[str | None, Query(max_length=200)] = None,
     stream: Annotated[str | None, Query(max_length=200, description="Only this, such as `conversation-ID`.")] = None,
     last_event_id: LastEventId = None,
-    accept: Annotated[str, Header()] = "",
+    accept: Accept = "",
 ) -> Response:
     """Ask again with the last position that you have seen: nothing is ever passed by.
 
@@ -61,9 +68,11 @@ async def events(
     """
     wanted = Wanted(frozenset(topic), _storable(tenant, "tenant"), _storable(stream, "stream"))
     position = after if last_event_id is None else last_event_id
-    if "text/event-stream" in accept:
+    if wants_event_stream(accept):
         if limit is not None:
             raise InvalidRequest("limit is for pages: a follower gets all, until it leaves.", param="limit")
+        with suppress(StoreUnavailable):  # which a follower waits for
+            require_reached(position, await service.published.head())
         return FollowedFeed(service.published, position, wanted)
     page = await service.published.page(position, limit or USUAL_PAGE, wanted)
     head = await service.published.head()
