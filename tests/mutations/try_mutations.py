@@ -1,7 +1,7 @@
 """Breaks the code on purpose, one way after the other, and tells whether the tests that watch over it see it.
 
-``python tests/mutations/try_mutations.py [words of a name ...]`` takes some fifteen minutes for all. It works on a copy of
-the package; exits with 1 when a test passes that should fail.
+``python tests/mutations/try_mutations.py [words of a name ...]`` takes some fifteen minutes for all. It works on a copy
+of the package; exits with 1 when a test passes that should fail.
 """
 
 import os
