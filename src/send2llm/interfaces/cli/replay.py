@@ -105,8 +105,7 @@ def route(
     def rerouted(calls: "RecordedCalls", groups: list[str], settings: "Settings") -> "Report":
         book = source.book(settings)
         targets, notes = targets_of(to, settings, book)
-        unused = source.unused(book, (target.name for target in targets))
-        return reroute(calls.selected(), Route(targets, chosen, *spans), groups, [*notes, *unused])
+        return reroute(calls.selected(), Route(targets, chosen, *spans), groups, notes)
 
     Asked(export, by, since, until, provider, model, tenant, actor, output, as_json).answer(rerouted)
 

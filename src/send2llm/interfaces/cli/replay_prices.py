@@ -35,7 +35,7 @@ class PriceSource:
         book = price_book_of_history(settings, SystemClock() if at is None else FixedClock(at))
         return book if self._price_list is None else read_prices(self._price_list, book)
 
-    def unused(self, book: "OverridePriceBook", used: Iterable[str]) -> Sequence[str]:
+    def _unused(self, book: "OverridePriceBook", used: Iterable[str]) -> Sequence[str]:
         """What has to be said of models in the file whose prices were not used: they may be misspelt."""
         unused = sorted({*book.names} - {*used}) if self._price_list else []
         return [f"In {self._price_list}, and of no call that was priced: {', '.join(unused)}."] if unused else []
@@ -49,7 +49,7 @@ class PriceSource:
         if self._version is None:
             asked: set[tuple[str, str]] = set()
             report = reprice(calls.selected(), at_prices(book, asked), groups)
-            return replace(report, notes=[*report.notes, *self.unused(book, map("/".join, asked))])
+            return replace(report, notes=[*report.notes, *self._unused(book, map("/".join, asked))])
         from send2llm.infrastructure.prices.genai import VERSION
 
         recorded = RecordedPrices.of(calls.all("Reading prices"), self._version)
