@@ -87,8 +87,8 @@ class TestErase:
 
         assert (both.exit_code, both.output) == (1, "")
         first, second, last = both.errors.splitlines()
-        assert first.startswith(f"{unknown} is not erased: There is no conversation {unknown}.")
-        assert second.startswith("nonsense is not erased: conversation_id: ")
+        assert first.startswith("nonsense is not erased: It is not the id of a conversation.")
+        assert second.startswith(f"{unknown} is not erased: There is no conversation {unknown}.")
         assert last == f"What was said in the conversation {conversation} is erased."
         as_json = await erase(gateway, unknown, conversation, "--yes", "--json")
         assert as_json.exit_code == 1

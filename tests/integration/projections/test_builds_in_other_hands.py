@@ -12,10 +12,11 @@ from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.abandoned_builds import remove_abandoned
 from send2llm.infrastructure.projections.arrival import Arrival
-from send2llm.infrastructure.projections.checkpoints import BuildKey, Checkpoint, CheckpointMoved
+from send2llm.infrastructure.projections.checkpoints import BuildKey
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.lease import lease_key
 from send2llm.infrastructure.projections.log_pages import LogPages
+from send2llm.infrastructure.projections.runner_checkpoint import Checkpoint, CheckpointMoved
 from send2llm.infrastructure.projections.setbacks import UNTOLD, Setbacks
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.infrastructure.projections.table_creation import create_tables

@@ -64,7 +64,7 @@ def test_an_unknown_conversation_leads_to_the_list(run):
 
 
 def test_something_else_that_answers_there(run, url):
-    result = run("close", "../../../elsewhere")
+    result = run("history", "--url", f"{url}/elsewhere")
     assert result.exit_code == 1
     assert "does not seem to be Send2LLM" in result.errors
 
