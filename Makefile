@@ -1,7 +1,8 @@
 # Everything happens in .venv; nothing is installed outside of it. `make help` lists what there is.
 
 PYTHON3 ?=
-TEST_WORKERS ?= 2
+# Many tests wait for processes that they start: one worker more than processors keeps these busy.
+TEST_WORKERS ?= 3
 UV ?= $(UV_VENV)/bin/uv
 
 VENV := .venv
@@ -58,7 +59,7 @@ run: $(RUN_READY) ## Set up, fetch the small local model, and serve on loopback
 
 .PHONY: test
 test: $(DEV_READY) ## Run all tests
-	$(PYTHON) -m pytest -n $(TEST_WORKERS) $(ARGS)
+	$(PYTHON) -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: check
 check: $(DEV_READY) ## Check format, lint, types and layers
