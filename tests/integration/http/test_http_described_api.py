@@ -25,6 +25,9 @@ from send2llm.settings import PriceSettings
 from send2llm.testing.eventually import eventually
 from send2llm.testing.openai_server import FakeOpenAIServer, running
 
+# Strategies draw no random numbers: the service does, in a thread of its own, for the ages of its connections.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
 load_all_checks()
 CHECKS = [
     getattr(schemathesis.checks, name)
