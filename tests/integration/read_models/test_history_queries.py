@@ -77,9 +77,11 @@ async def story(request: pytest.FixtureRequest) -> AsyncIterator[Story]:
     engine.dispose()
 
 
-async def test_a_conversation_with_everything(story: Story) -> None:
-    conversation_id, completion_id = uuid4(), uuid4()
-    usage = Usage(input_tokens=100, output_tokens=20, cache_read_input_tokens=60, reasoning_output_tokens=5)
+WHOLE_USAGE = Usage(input_tokens=100, output_tokens=20, cache_read_input_tokens=60, reasoning_output_tokens=5)
+
+
+def tell_everything(story: Story, conversation_id: UUID, completion_id: UUID) -> None:
+    """A conversation with a picture, a failed attempt, an answer and feedback."""
     story.tell(
         conversation_id,
         ConversationStarted(labels={"team": "blue"}),
@@ -102,11 +104,21 @@ async def test_a_conversation_with_everything(story: Story) -> None:
             duration=0.1,
         ),
         received(
-            completion_id, "A parrot.", provider="echo", model="parrot", usage=usage, cost_usd=Decimal("0.000000000001")
+            completion_id,
+            "A parrot.",
+            provider="echo",
+            model="parrot",
+            usage=WHOLE_USAGE,
+            cost_usd=Decimal("0.000000000001"),
         ),
         FeedbackGiven(completion_id=completion_id, score=Decimal("0.5"), comment="fine"),
         tenant="acme",
     )
+
+
+async def test_a_conversation_with_everything(story: Story) -> None:
+    conversation_id, completion_id = uuid4(), uuid4()
+    tell_everything(story, conversation_id, completion_id)
 
     detail = await story.queries.conversation(conversation_id)
 
@@ -134,7 +146,7 @@ async def test_a_conversation_with_everything(story: Story) -> None:
     (call,) = detail.completions
     assert (call.status, call.error, call.attempts, call.finish_reason) == ("received", None, 1, "stop")
     assert (call.requested_model, call.provider, call.model) == ("slow/first", "echo", "parrot")
-    assert (call.reported_usage, call.estimated_usage) == (usage, None)
+    assert (call.reported_usage, call.estimated_usage) == (WHOLE_USAGE, None)
     assert (call.cost_usd, call.price_version) == (Decimal("0.000000000001"), "test 1")
     assert (call.duration, call.time_to_first_token) == (0.25, 0.05)
     assert call.ended_at is not None

@@ -19,8 +19,7 @@ def fold_events(projection: Projection, events: Sequence[RecordedEvent], connect
     try:
         with kept_whole(connection):
             projection.fold(events, connection)
-    # A fold is anybody's code: SystemExit in it means this projection. A runner's thread gets no Ctrl-C of the process.
-    except BaseException as error:
+    except BaseException as error:  # a fold is anybody's code: SystemExit in it means this projection
         if isinstance(error, Exception) and passes_within_a_fold(error, connection):
             raise
         raise FoldRaised from error
