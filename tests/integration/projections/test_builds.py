@@ -7,12 +7,14 @@ import psycopg
 import pytest
 from onlooker import Onlooker, Project
 from psycopg.errors import UndefinedColumn
+from sqlalchemy import NullPool, create_engine
 from standing import by_label, name_of, roles, stand_as
 from tally_projection import COUNT, MESSAGES, Tally, TallyTwo
 
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.postgres import ConnectionInfo
+from send2llm.infrastructure.projections.builds import begin_build, drop
 from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.testing.eventually import eventually, eventually_async
@@ -293,4 +295,32 @@ async def test_a_build_that_is_dropped_in_the_middle_of_a_page_just_ends(
         eventually(lambda: onlooker.value(COUNT) == 21)
         assert await roles(statuses) == {"1.1": "live"}
 
+    assert "projection.failed" not in capsys.readouterr().out
+
+
+async def test_a_build_that_follows_a_dropped_one_is_not_taken_for_it(
+    migrated: ConnectionInfo,
+    project: Project,
+    say: Callable[..., None],
+    onlooker: Onlooker,
+    statuses: PostgresProjections,
+    builds: PostgresProjectionBuilds,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It has the same number and the same place, and no tables yet: a fold would find those that are read."""
+    with project(Tally()):
+        say("a", "a")
+        eventually(onlooker.caught_up)
+    await builds.rebuild("tally")
+    await builds.pause("tally", BuildName(1, 2))
+    place = onlooker.value("SELECT place FROM projection_checkpoints WHERE build = 2")
+    with project(Tally()):
+        eventually(lambda: onlooker.value("SELECT to_regclass(%s) IS NOT NULL", f'"{place}".tally_v1_seen'))
+        with create_engine(migrated.sqlalchemy_url, poolclass=NullPool).begin() as connection:
+            drop(connection, "tally", BuildName(1, 2))
+            assert begin_build(connection, "tally", "building") == BuildName(1, 2)
+        await eventually_async(lambda: stand_as(statuses, {"1.1": "retired", "1.2": "live"}))
+
+        assert onlooker.rows("SELECT count FROM tally_v1_counts") == [(2,)]
+        assert onlooker.value(COUNT) == 2
     assert "projection.failed" not in capsys.readouterr().out

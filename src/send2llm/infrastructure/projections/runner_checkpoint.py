@@ -24,10 +24,15 @@ class Checkpoint:
         self._here = is_build(key)
 
     def begin(self, connection: Connection) -> int:
-        """Give the position; raises CheckpointMoved when the build is gone."""
-        begun = connection.execute(select(checkpoints.c.position, checkpoints.c.role).where(self._here)).one_or_none()
+        """Give the position; raises CheckpointMoved when the build is gone.
+
+        From here on the row is that of this build, and not of one that is begun with the same number after a drop.
+        """
+        wanted = select(checkpoints.c.position, checkpoints.c.role, checkpoints.c.created_at)
+        begun = connection.execute(wanted.where(is_build(self.key))).one_or_none()
         if begun is None:
             raise CheckpointMoved(f"{self} was dropped.")
+        self._here = is_build(self.key) & (checkpoints.c.created_at == begun.created_at)
         self.role = begun.role
         position: int = begun.position
         return position
