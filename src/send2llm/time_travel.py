@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import Select
 
 from send2llm.application.budgets.as_of import BudgetAsOf
+from send2llm.application.budgets.explanation import BudgetExplanations, Explanation, Figure
 from send2llm.application.budgets.queries import BudgetReport
 from send2llm.application.costs import CostFilter, CostLine, Group
 from send2llm.application.moments import Moment, Moments
@@ -58,6 +59,7 @@ class _Parts:
     moments: Moments
     conversations: ConversationAsOf
     budgets: BudgetAsOf
+    explanations: BudgetExplanations
     reports: PostgresReportsAsOf
     trails: PostgresTrails
     audit: AuditMoney
@@ -66,10 +68,12 @@ class _Parts:
 def _parts(settings: Settings, database: ConnectionInfo, pool: AsyncConnectionPool) -> _Parts:
     codec, clock = event_codec(settings), SystemClock()
     log, reports = EventLog(pool, codec), PostgresReportsAsOf(ProjectionsAsOf(database, codec))
+    budget_events = StoredBudgetEvents(log)
     return _Parts(
         Moments(log, clock),
         ConversationAsOf(log),
-        BudgetAsOf(StoredBudgetEvents(log), reports),
+        BudgetAsOf(budget_events, reports),
+        BudgetExplanations(budget_events, log, clock),
         reports,
         PostgresTrails(pool, EventDocuments(codec)),
         AuditMoney(log, BudgetStreams(), price_book_of_history(settings, clock)),
@@ -150,6 +154,12 @@ class Then:
     async def budget(self, budget_id: UUID, period_key: str | None = None) -> BudgetReport:
         """Where a budget stood, in the period that ran or that of the key."""
         return await self._parts.budgets.one(budget_id, self.moment, period_key)
+
+    async def explanation(
+        self, budget_id: UUID, figure: Figure = "settled", period_key: str | None = None
+    ) -> Explanation:
+        """The events that a figure of a budget was the sum of, in the period that ran or that of the key."""
+        return await self._parts.explanations.explain(budget_id, period_key, figure, self.moment)
 
     async def budgets(self, *, retired: bool = False) -> Sequence[BudgetReport]:
         """All budgets that there were."""

@@ -1,8 +1,10 @@
 """Moments of the log: whatever was asked for, a position or a time, becomes the events that had happened by then."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from send2llm.application.context import RecordedEvent
 from send2llm.application.feed import EventFeed
 from send2llm.application.ports import Clock
 from send2llm.domain.errors import InvalidRequest
@@ -23,6 +25,10 @@ class Moment:
 
     position: int
     time: datetime
+
+    def stored(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+        """Those of the events that had been stored by then."""
+        return [event for event in events if event.position <= self.position]
 
     def require_events(self) -> None:
         """Raise ``InvalidRequest`` when it is before the first event: there is nothing to report then."""

@@ -11,7 +11,7 @@ from send2llm import __version__
 from send2llm.application.admission import Admission
 from send2llm.application.background import Background
 from send2llm.application.budgets.abandoned import SettleAbandonedAllowances
-from send2llm.application.budgets.as_of import BudgetAsOf, BudgetLog, PastUses
+from send2llm.application.budgets.as_of import BudgetAsOf, PastUses
 from send2llm.application.budgets.call_bounds import CallBounds
 from send2llm.application.budgets.closing import CloseEndedPeriods
 from send2llm.application.budgets.commands import BudgetCommands
@@ -22,7 +22,7 @@ from send2llm.application.budgets.lender import Lender
 from send2llm.application.budgets.opening import Opening
 from send2llm.application.budgets.patient_borrower import PatientBorrower
 from send2llm.application.budgets.policy import BudgetPolicy
-from send2llm.application.budgets.ports import BudgetObserver, Budgets, Recalls
+from send2llm.application.budgets.ports import BudgetLog, BudgetObserver, Budgets, Recalls
 from send2llm.application.budgets.queries import BudgetQueries, PeriodUses
 from send2llm.application.budgets.upkeep import BudgetUpkeep
 from send2llm.application.charges import Charges

@@ -47,6 +47,10 @@ async def test_a_budget_from_its_first_day_to_its_last(gateway):
     explained = await run(gateway, "budget", "explain", "fake", "--figure", "lent")
     assert "budget.allowance_granted" in explained.output
     assert "lent in" in explained.errors
+    granted = explained.output.split("budget.allowance_granted")[0].split()[-3]
+    before = await run(gateway, "budget", "explain", "fake", "--figure", "lent", "--at", str(int(granted) - 1))
+    assert "budget.allowance_granted" not in before.output
+    assert f"position {int(granted) - 1} of the log" in before.errors
 
     retired = await run(gateway, "budget", "retire", "fake", "--reason", "over")
     assert "limits nothing any more" in retired.errors

@@ -287,8 +287,11 @@ class TestLookingBack:
             position = event["position"]
             told = (await gateway.api.get(f"{path}?at={position}")).json()["running"]
             for figure, entries in changes.items():
-                expected = sum(Decimal(one["amount_usd"]) for one in entries if one["position"] <= position)
+                until_then = [one for one in entries if one["position"] <= position]
+                expected = sum(Decimal(one["amount_usd"]) for one in until_then)
                 assert Decimal(told[f"{figure}_usd"]) == expected, (figure, position)
+                explained = (await gateway.api.get(f"{path}/explain?figure={figure}&at={position}")).json()
+                assert (explained["data"], explained["position"]) == (until_then, position)
             assert (told["spent_last_hour_usd"], told["exhausted_at"]) == (None, None)
         at_once = (await gateway.api.get(f"{path}?at={plan[0]['position']}")).json()
         assert (at_once["limit_usd"], at_once["running"]["left_usd"]) == ("1", "1")
@@ -300,6 +303,23 @@ class TestLookingBack:
             assert shown["running"]["settled_usd"] == now["running"]["settled_usd"], last
             assert shown["running"]["left_usd"] == now["running"]["left_usd"], last
             assert Decimal(shown["running"]["spent_usd"]) == Decimal(now["running"]["settled_usd"]), last
+
+    async def test_what_was_held_is_explained_as_it_was_after_any_event(self, gateway):
+        await gateway.forget()
+        made = await define(gateway)
+        for _ in range(2):
+            await gateway.ask(**LIMITED)
+        path = f"/api/budgets/{made['id']}"
+        held = []
+        for event in (await gateway.api.get(f"/api/events?after={gateway.since}")).json()["data"]:
+            position = event["position"]
+            if event["topic"] == "conversation.completion_requested":
+                continue  # stored together with its hold, which follows
+            explained = (await gateway.api.get(f"{path}/explain?figure=held&at={position}")).json()
+            shown = (await gateway.api.get(f"{path}?at={position}")).json()["running"]["held_usd"]
+            assert explained["usd"] == shown, position
+            held.append(Decimal(shown))
+        assert (max(held) > 0, held[-1]) == (True, 0)
 
     @pytest.mark.parametrize(
         ("at", "status"),
@@ -316,8 +336,9 @@ class TestLookingBack:
     )
     async def test_before_there_was_a_budget_there_is_none(self, gateway, at, status):
         made = await define(gateway)
-        response = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": at})
-        assert response.status_code == status, response.text
+        for path in ("", "/explain"):
+            response = await gateway.api.get(f"/api/budgets/{made['id']}{path}", params={"at": at})
+            assert response.status_code == status, response.text
         defined = (await gateway.api.get(f"/api/budgets/{made['id']}/events")).json()["data"][0]["position"]
         unspent = await gateway.api.get(f"/api/budgets/{made['id']}", params={"at": defined, "period": "1999-01"})
         assert unspent.json()["code"] == "budget_period_not_found"

@@ -286,6 +286,8 @@ async def test_in_python_the_database_is_enough(gateway: Gateway) -> None:
         assert len((await log.conversation(conversation, version=2)).conversation.messages) == 1
         assert [report.plan.id for report in await then.budgets()] == [UUID(made)]
         assert (await then.budget(UUID(made))).plan.limit == 5
+        (entry,) = (await then.explanation(UUID(made), "limit")).entries
+        assert (entry.event.topic, entry.amount) == ("budget.period_opened", 5)
         assert (await then.audit_money()).differences == ()
         assert (await then.trail(Subject("conversation", str(conversation)))).events[-1].position <= position
         counted = select(func.count().label("starts")).select_from(Starts.starts)

@@ -5,27 +5,13 @@ from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
-from send2llm.application.budgets.ports import BudgetChange
+from send2llm.application.budgets.ports import BudgetLog
 from send2llm.application.budgets.queries import BudgetReport, PeriodUse, untouched
-from send2llm.application.context import RecordedEvent
 from send2llm.application.moments import Moment
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.budget_plan_events import BudgetDefined
 from send2llm.domain.errors import BudgetPeriodNotFound
 from send2llm.domain.provider_budget import ProviderBudget
-
-
-class BudgetLog(Protocol):
-    """The stored events of budgets: a part of ``Budgets``. Every method raises ``StoreUnavailable``."""
-
-    async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
-        """The events of a plan, or of one of its periods, in their order; none if there is no such stream."""
-        ...
-
-    async def changes(self, after: int) -> Sequence[BudgetChange]:
-        """All plan events, and openings and closings of periods, after a position of the log, in its order."""
-        ...
-
 
 PeriodName = tuple[UUID, str]
 """A budget and the key of one of its periods."""
@@ -77,11 +63,11 @@ class BudgetAsOf:
         return [replace(report, use=uses.get(name)) for report, name in zip(reports, names, strict=True)]
 
     async def _report(self, budget_id: UUID, moment: Moment, period_key: str | None = None) -> BudgetReport:
-        told = _up_to(moment, await self._budgets.events(budget_id))
+        told = moment.stored(await self._budgets.events(budget_id))
         plan = BudgetPlan.fold(budget_id, [one.event for one in told])  # type: ignore[misc] # the stream vouches for them
         running = plan.recurrence.containing(moment.time)
         period = running if period_key is None else plan.recurrence.named(period_key)
-        entered = _up_to(moment, await self._budgets.events(budget_id, period.key))
+        entered = moment.stored(await self._budgets.events(budget_id, period.key))
         if not entered:
             if period != running:
                 raise BudgetPeriodNotFound(budget_id, period.key)
@@ -99,7 +85,3 @@ class BudgetAsOf:
             exhausted_at=None,
             past=True,
         )
-
-
-def _up_to(moment: Moment, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
-    return [event for event in events if event.position <= moment.position]

@@ -29,7 +29,23 @@ class BudgetChange:
     event: BudgetPlanEvent | PeriodOpened | PeriodClosed
 
 
-class Budgets(Protocol):
+class BudgetLog(Protocol):
+    """The stored events of budgets; all that looking at the past needs. Every method raises ``StoreUnavailable``."""
+
+    async def changes(self, after: int) -> Sequence[BudgetChange]:
+        """All plan events, and openings and closings of periods, after a position of the log, in its order."""
+        ...
+
+    async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
+        """The events of a plan, or of one of its periods, in their order; none if there is no such stream."""
+        ...
+
+    async def hold_events(self, allowance_id: UUID) -> Sequence[RecordedEvent]:
+        """The events of an allowance in their order."""
+        ...
+
+
+class Budgets(BudgetLog, Protocol):
     """The budgets in the event store. Every method raises ``StoreUnavailable``."""
 
     async def plan(self, budget_id: UUID) -> BudgetPlan:
@@ -64,18 +80,6 @@ class Budgets(Protocol):
         Raises ``StaleBudget`` when somebody else was first with any of them. Once begun it is finished even if the
         waiting task is cancelled.
         """
-        ...
-
-    async def changes(self, after: int) -> Sequence[BudgetChange]:
-        """All plan events, and openings and closings of periods, after a position of the log, in its order."""
-        ...
-
-    async def events(self, budget_id: UUID, period_key: str | None = None) -> Sequence[RecordedEvent]:
-        """The events of a plan, or of one of its periods, in their order; none if there is no such stream."""
-        ...
-
-    async def hold_events(self, allowance_id: UUID) -> Sequence[RecordedEvent]:
-        """The events of an allowance in their order."""
         ...
 
 

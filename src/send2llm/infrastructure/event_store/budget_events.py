@@ -16,7 +16,7 @@ from send2llm.infrastructure.event_store.streams import (
 
 
 class StoredBudgetEvents:
-    """The part of the ``Budgets`` port that reads events; all that looking at the past needs."""
+    """Implements the ``BudgetLog`` port."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log

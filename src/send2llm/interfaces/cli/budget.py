@@ -149,6 +149,7 @@ def explain(
     *,
     figure: Figure = "settled",
     period: Period = None,
+    at: At = None,
     tenant: Tenant = None,
     actor: Actor = None,
     kind: Kind = None,
@@ -156,15 +157,16 @@ def explain(
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """List the events that a figure of a budget is the sum of."""
+    """List the events that a figure of a budget is, or was, the sum of."""
+    when = as_of(at, zone or "UTC")
     with connect(url, OPTIONS) as client:
-        found = client.get(
-            f"/api/budgets/{find(client, budget, tenant, actor, kind, zone)}/explain", figure=figure, period=period
-        )
+        explained = f"/api/budgets/{find(client, budget, tenant, actor, kind, zone)}/explain"
+        found = client.get(explained, figure=figure, period=period, at=when)
     if as_json:
         write_json(found)
     else:
         show_explanation(found)
+        tell_moment(found)
 
 
 @app.command("retire")

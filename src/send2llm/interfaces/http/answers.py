@@ -217,7 +217,7 @@ class Entry(Event):
     amount_usd: Usd
 
 
-class Explanation(_Answer):
+class Explanation(_Report):
     """The events that a figure is the sum of."""
 
     budget_id: UUID

@@ -113,16 +113,29 @@ async def events(service: TheService, budget_id: UUID, period: Period = None) ->
     response_model=None,
     responses=ends(answers.Explanation, 404),
 )
-async def explain(service: TheService, budget_id: UUID, figure: Figure = "settled", period: Period = None) -> Response:
-    """Each with the amount by which it changed the figure: together they are the figure, to the last digit."""
-    explanation = await service.budget_explanations.explain(budget_id, period, figure)
+async def explain(
+    service: TheService, budget_id: UUID, figure: Figure = "settled", period: Period = None, at: At = None
+) -> Response:
+    """Each with the amount by which it changed the figure: together they are the figure, to the last digit.
+
+    With `at` the figure as it was then.
+    """
+    moment = await moment_of(service, at)
+    explanation = await service.budget_explanations.explain(budget_id, period, figure, moment)
     data = [
         {**views.event(entry.event, service.event_data(entry.event)), "amount_usd": entry.amount}
         for entry in explanation.entries
     ]
     total = sum((entry.amount for entry in explanation.entries), start=ZERO)
     return views.json_response(
-        {"budget_id": budget_id, "period": explanation.period_key, "figure": figure, "usd": total, "data": data}
+        {
+            "budget_id": budget_id,
+            "period": explanation.period_key,
+            "figure": figure,
+            "usd": total,
+            "data": data,
+            **shown_moment(moment),
+        }
     )
 
 
