@@ -22,7 +22,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from send2llm.application.context import Metadata
-from send2llm.bootstrap import price_book_of_history
+from send2llm.bootstrap.prices import price_book_of_history
 from send2llm.domain.completion import Parameters, Usage
 from send2llm.domain.conversation_events import AttemptFailed, ConversationEvent, ConversationStarted
 from send2llm.domain.routing import Attempt

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from send2llm.bootstrap import built_in_projections, event_codec, refuse_old_schema
+from send2llm.bootstrap.database import refuse_old_schema
+from send2llm.bootstrap.followers import built_in_projections
+from send2llm.bootstrap.texts import event_codec
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.postgres import ConnectionInfo, EmbeddedPostgres
 from send2llm.infrastructure.projections.newer_versions import refuse_overtaken

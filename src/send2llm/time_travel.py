@@ -34,7 +34,8 @@ from send2llm.application.queries import EVERYTHING, ConversationFilter, Convers
 from send2llm.application.time_travel import ConversationAsOf, ConversationThen
 from send2llm.application.trail import Subject, TrailPage
 from send2llm.application.usage import UsageGroup, UsageLine
-from send2llm.bootstrap import event_codec, price_book_of_history
+from send2llm.bootstrap.prices import price_book_of_history
+from send2llm.bootstrap.texts import event_codec
 from send2llm.domain.errors import InvalidRequest
 from send2llm.infrastructure.event_store.budget_events import StoredBudgetEvents
 from send2llm.infrastructure.event_store.event_log import EventLog

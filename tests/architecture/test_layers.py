@@ -12,7 +12,7 @@ import grimp
 import pytest
 
 import send2llm
-from send2llm.bootstrap import built_in_projections
+from send2llm.bootstrap.followers import built_in_projections
 
 PACKAGE = Path(send2llm.__file__).parent
 PROJECT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import uvicorn
 
-from send2llm.bootstrap import build_projector, build_service
+from send2llm.bootstrap.container import build_service
+from send2llm.bootstrap.followers import build_projector
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.interfaces.http.app import create_app
 from send2llm.settings import LocalModelSettings, ProviderSettings, Settings

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 from openai import OpenAI
 
-from send2llm.bootstrap import TEXT_KEYS_FILE
+from send2llm.bootstrap.texts import TEXT_KEYS_FILE
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.text_keys import TextKeys
 from send2llm.infrastructure.event_store.topics import EventRegistry

@@ -2,7 +2,7 @@
 
 import pytest
 
-from send2llm.bootstrap import refuse_old_schema
+from send2llm.bootstrap.database import refuse_old_schema
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.read_models.migration import migrate

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData
 
-from send2llm.bootstrap import built_in_projections, projections
+from send2llm.bootstrap.followers import built_in_projections, projections
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.projections.soundness import checked
 from send2llm.interfaces.serving.supervisor import ServiceSupervisor

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from send2llm.bootstrap import price_book, provider_config
+from send2llm.bootstrap.prices import price_book
+from send2llm.bootstrap.providers import provider_config
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.presets import PRESETS, usual_variables

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Column, Connection, MetaData, Table, Text
 
-from send2llm.bootstrap import built_in_projections
+from send2llm.bootstrap.followers import built_in_projections
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.projections.shared_names import refuse_shared_names
 from send2llm.projections import Projection, RecordedEvent, table_name

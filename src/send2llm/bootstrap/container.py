@@ -60,10 +60,13 @@ from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
 from send2llm.application.trail import Trails
 from send2llm.application.usage import UsageQueries
-from send2llm.bootstrap.database import database_of, event_codec
+from send2llm.bootstrap.database import database_of
 from send2llm.bootstrap.followers import built_in_projections
-from send2llm.bootstrap.models import catalogue, configured_providers, known_models, model_names, price_book_over
+from send2llm.bootstrap.models import known_models, model_names
+from send2llm.bootstrap.prices import catalogue, price_book_over
+from send2llm.bootstrap.providers import configured_providers
 from send2llm.bootstrap.service import Service
+from send2llm.bootstrap.texts import event_codec
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.event_store.budgets import EventSourcedBudgets
 from send2llm.infrastructure.event_store.codec import EventCodec

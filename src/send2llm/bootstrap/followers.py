@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from send2llm.application.projections import Projection
 from send2llm.application.published_events import Wanted
-from send2llm.bootstrap.database import database_of, event_codec
+from send2llm.bootstrap.database import database_of
+from send2llm.bootstrap.texts import event_codec
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.log_seals.sealer import LogSealer
 from send2llm.infrastructure.log_seals.signing import SealingKey

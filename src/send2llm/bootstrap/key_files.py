@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from send2llm.bootstrap.database import TEXT_KEYS_FILE
+from send2llm.bootstrap.texts import TEXT_KEYS_FILE
 from send2llm.infrastructure.key_files import is_open_to_others
 from send2llm.infrastructure.postgres import default_data_dir
 from send2llm.settings import Settings

@@ -44,7 +44,8 @@ from send2llm.application.time_travel import ConversationAsOf, ConversationLog
 from send2llm.application.token_counts import TokenCounts
 from send2llm.application.trail import Trails
 from send2llm.application.usage import UsageQueries
-from send2llm.bootstrap.database import database_of, refuse_lost_master_keys, refuse_old_schema
+from send2llm.bootstrap.database import database_of, refuse_old_schema
+from send2llm.bootstrap.texts import refuse_lost_master_keys
 from send2llm.domain.errors import StaleBudget, StoreUnavailable
 from send2llm.domain.routing import ModelNames
 from send2llm.infrastructure.ending_tasks import end_tasks

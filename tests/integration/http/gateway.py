@@ -13,7 +13,9 @@ import psycopg
 import uvicorn
 from openai import AsyncOpenAI
 
-from send2llm.bootstrap import build_projector, build_service, event_codec
+from send2llm.bootstrap.container import build_service
+from send2llm.bootstrap.followers import build_projector
+from send2llm.bootstrap.texts import event_codec
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.interfaces.http.app import create_app
 from send2llm.settings import ProviderSettings, RetrySettings, Settings

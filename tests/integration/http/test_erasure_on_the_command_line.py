@@ -13,7 +13,7 @@ import pytest
 from command_line import Said, run_command
 
 from gateway import MODEL, Gateway, serving, settings_for, soon
-from send2llm.bootstrap import build_service
+from send2llm.bootstrap.container import build_service
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.testing.openai_server import FakeOpenAIServer, Reply

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from gateway import MODEL, Gateway, database_of, serving, settings_for, soon
-from send2llm.bootstrap import build_service
+from send2llm.bootstrap.container import build_service
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.settings import EncryptionSettings

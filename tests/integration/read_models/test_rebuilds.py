@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from growing import Calls, begin_anew, follow
 
-from send2llm.bootstrap import projections
+from send2llm.bootstrap.followers import projections
 from send2llm.domain.allowance_events import AllowanceClosed
 from send2llm.domain.conversation_events import ConversationErased, ConversationStarted, FeedbackGiven
 from send2llm.infrastructure.event_store.text_keys import TextKeys

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from send2llm.bootstrap import build_relay
+from send2llm.bootstrap.followers import build_relay
 from send2llm.settings import RelaySettings, Settings
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StreamConfig
 from nats_server import NatsServer
 from sqlalchemy import NullPool, create_engine
 
-from send2llm.bootstrap import build_relay
+from send2llm.bootstrap.followers import build_relay
 from send2llm.domain.conversation_events import ConversationStarted
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections import failed_builds

@@ -151,3 +151,13 @@ def test_help_loads_nothing_heavy():
             [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=True
         )
         assert heavy.isdisjoint(ended.stderr.split()), arguments
+
+
+def test_what_reads_events_waits_for_no_server_and_no_provider():
+    """Every ``send2llm replay`` and ``export`` would begin a second later."""
+    modules = ("bootstrap.texts", "bootstrap.prices", "bootstrap.models", "infrastructure.analysis.stored_calls")
+    imports = "".join(f"import send2llm.{module}\n" for module in modules)
+    program = f"import sys\n{imports}print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    heavy = {"alembic", "aiohttp", "fastapi", "punq", "starlette", "uvicorn"}
+    assert heavy.isdisjoint(ended.stdout.split())

@@ -4,7 +4,8 @@ from typing import Any
 
 import orjson
 
-from send2llm.bootstrap import price_book, provider_config
+from send2llm.bootstrap.prices import price_book
+from send2llm.bootstrap.providers import provider_config
 from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.http_client import http_transport
 from send2llm.infrastructure.system import SystemClock

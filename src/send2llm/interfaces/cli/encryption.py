@@ -76,7 +76,8 @@ def _role(name: str, keys: "TextKeys | None") -> str:
 def _opened() -> "Iterator[tuple[psycopg.Connection[Any], TextKeys | None]]":
     import psycopg
 
-    from send2llm.bootstrap import refuse_old_schema, text_keys
+    from send2llm.bootstrap.database import refuse_old_schema
+    from send2llm.bootstrap.texts import text_keys
     from send2llm.interfaces.serving.logs import log_as_set
     from send2llm.settings import load_settings
 

@@ -71,7 +71,7 @@ def export(
 
 
 def _export(folder: Path, database: "ConnectionInfo", settings: "Settings") -> _Exported:
-    from send2llm.bootstrap import text_keys
+    from send2llm.bootstrap.texts import text_keys
     from send2llm.infrastructure.analysis.export import Export
     from send2llm.infrastructure.analysis.manifest import Manifest
     from send2llm.infrastructure.analysis.stored_log import StoredLog

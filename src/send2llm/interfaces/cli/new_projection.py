@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from send2llm.bootstrap import built_in_projections
+from send2llm.bootstrap.followers import built_in_projections
 from send2llm.infrastructure.projections.soundness import fault_of_name
 from send2llm.infrastructure.relay.names import RELAYS
 from send2llm.interfaces.cli.errors import CommandFailed

@@ -27,7 +27,7 @@ class PriceSource:
 
     def book(self, settings: "Settings") -> "OverridePriceBook":
         """The prices of the file and the day; those that the configuration sets go before the catalogue's."""
-        from send2llm.bootstrap import price_book_of_history
+        from send2llm.bootstrap.prices import price_book_of_history
         from send2llm.infrastructure.analysis.what_if_files import read_prices
         from send2llm.infrastructure.system import FixedClock, SystemClock
 

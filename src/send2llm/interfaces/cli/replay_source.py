@@ -48,7 +48,7 @@ def recorded_calls(
 
         yield RecordedCalls(ExportedCalls(export), selection)
         return
-    from send2llm.bootstrap import text_keys
+    from send2llm.bootstrap.texts import text_keys
     from send2llm.infrastructure.analysis.stored_calls import StoredCalls
     from send2llm.infrastructure.analysis.stored_log import StoredLog
 

@@ -16,7 +16,7 @@ def targets_of(
 ) -> "tuple[Sequence[Target], Sequence[str]]":
     """Those with a price, and what has to be said of the others; ``CommandFailed`` when there is none."""
     from send2llm.application.replay.rerouting import Target
-    from send2llm.bootstrap import catalogue_of_history
+    from send2llm.bootstrap.prices import catalogue_of_history
     from send2llm.infrastructure.system import SystemClock
 
     windows = catalogue_of_history(settings, SystemClock())
@@ -39,7 +39,7 @@ def targets_of(
 
 def _named(names: Sequence[str], settings: "Settings") -> Iterator[tuple[str, str]]:
     """Providers and models; a configured route stands for its candidates, in their order."""
-    from send2llm.bootstrap import model_names
+    from send2llm.bootstrap.models import model_names
 
     for name in names:
         if name in settings.routes:

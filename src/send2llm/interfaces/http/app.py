@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Route
 
 from send2llm import __version__
-from send2llm.bootstrap import Service
+from send2llm.bootstrap.service import Service
 from send2llm.domain.errors import InvalidRequest, Send2LLMError
 from send2llm.infrastructure.formats.caller_format import CallerFormat
 from send2llm.infrastructure.formats.installed import installed_formats

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from send2llm.application.budgets.explanation import Figure
 from send2llm.application.budgets.queries import BudgetReport
-from send2llm.bootstrap import Service
+from send2llm.bootstrap.service import Service
 from send2llm.domain.budget_period import Recurrence
 from send2llm.domain.budget_plan import BudgetPlan
 from send2llm.domain.money import ZERO

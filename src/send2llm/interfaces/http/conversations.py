@@ -10,7 +10,7 @@ from send2llm.application.patience import Caller
 from send2llm.application.queries import LARGEST_PAGE, ConversationFilter, ConversationState
 from send2llm.application.send_command import SendMessage
 from send2llm.application.time_travel import ConversationThen
-from send2llm.bootstrap import Service
+from send2llm.bootstrap.service import Service
 from send2llm.infrastructure.formats import openai_chat
 from send2llm.interfaces.http import answers, views
 from send2llm.interfaces.http.accepting import Accept, wants_event_stream

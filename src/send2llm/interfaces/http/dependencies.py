@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from send2llm.application.context import Context
-from send2llm.bootstrap import Service
+from send2llm.bootstrap.service import Service
 from send2llm.interfaces.http.front import CONTEXT
 
 

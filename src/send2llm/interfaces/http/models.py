@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
-from send2llm.bootstrap import Service
+from send2llm.bootstrap.service import Service
 from send2llm.domain.errors import ProviderError, UnknownModel
 from send2llm.infrastructure.formats.anthropic.model_list import LARGEST_PAGE, USUAL_PAGE, write_model, write_page
 from send2llm.interfaces.http import answers

@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import AwareDatetime, BeforeValidator
 
 from send2llm.application.moments import Moment
-from send2llm.bootstrap import Service
+from send2llm.bootstrap.service import Service
 from send2llm.domain.errors import InvalidRequest
 
 LONGEST_NUMBER = 20  # digits

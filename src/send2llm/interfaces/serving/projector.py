@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from send2llm.bootstrap import build_projector, build_relay, build_sealer
+from send2llm.bootstrap.followers import build_projector, build_relay, build_sealer
 from send2llm.infrastructure.processes import end_with_parent
 from send2llm.interfaces.serving.logs import log_as_set
 from send2llm.settings import load_settings

@@ -22,15 +22,10 @@ from pathlib import Path
 import httpx2
 import structlog
 
-from send2llm.bootstrap import (
-    SEALING_KEY_FILE,
-    TEXT_KEYS_FILE,
-    database_of,
-    open_key_files,
-    projections,
-    ready_master_keys,
-    refuse_old_schema,
-)
+from send2llm.bootstrap.database import database_of, refuse_old_schema
+from send2llm.bootstrap.followers import projections
+from send2llm.bootstrap.key_files import SEALING_KEY_FILE, open_key_files
+from send2llm.bootstrap.texts import TEXT_KEYS_FILE, ready_master_keys
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model import LocalModel, model_path

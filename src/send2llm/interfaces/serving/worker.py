@@ -6,7 +6,8 @@ import sys
 
 import uvicorn
 
-from send2llm.bootstrap import Service, build_service
+from send2llm.bootstrap.container import build_service
+from send2llm.bootstrap.service import Service
 from send2llm.infrastructure.processes import end_with_parent
 from send2llm.interfaces.http.app import create_app
 from send2llm.interfaces.serving.logs import log_as_set

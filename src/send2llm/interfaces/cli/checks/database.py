@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from send2llm.bootstrap import text_keys
+from send2llm.bootstrap.texts import text_keys
 from send2llm.domain.errors import ConfigurationError, Send2LLMError
 from send2llm.infrastructure.event_store.errors import EventStoreMisconfigured
 from send2llm.infrastructure.event_store.group_commit import GroupCommitOptions

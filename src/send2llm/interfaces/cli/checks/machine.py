@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from send2llm.bootstrap import open_key_files, projections, text_keys
+from send2llm.bootstrap.followers import projections
+from send2llm.bootstrap.key_files import open_key_files
+from send2llm.bootstrap.texts import text_keys
 from send2llm.domain.errors import ConfigurationError
 from send2llm.infrastructure.handlers.loading import load_handlers
 from send2llm.infrastructure.local_model.model_file import checked_model_path, model_path

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from send2llm.application.ports import Provider
-from send2llm.bootstrap import provider_config
+from send2llm.bootstrap.providers import provider_config
 from send2llm.domain.errors import AuthenticationFailed, ModelNotAvailable, PermissionDenied, ProviderError
 from send2llm.infrastructure.providers.families import make_provider
 from send2llm.infrastructure.providers.http_client import http_transport
