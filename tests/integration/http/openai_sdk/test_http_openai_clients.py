@@ -1,114 +1,25 @@
 """Clients that people point at OpenAI, pointed at the service: the sync SDK, its helpers for chat, and pydantic-ai."""
 
 import asyncio
-import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-import pytest_asyncio
 from openai import OpenAI, pydantic_function_tool
-from pydantic import BaseModel
+from openai_providers import ADA, CHAT, Behind, Person, calls_a_tool_first, says
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from gateway import HELLO, MODEL, Gateway, serving, settings_for
-from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.settings import ProviderSettings
+from gateway import HELLO, Gateway
 from send2llm.testing import openai_server, responses_server
-from send2llm.testing.openai_server import DONE, FakeOpenAIServer, chunk, completion
-from send2llm.testing.responses_server import FakeResponsesServer, function_call, reasoning, response, running
+from send2llm.testing.openai_server import FakeOpenAIServer, completion
+from send2llm.testing.responses_server import FakeResponsesServer, function_call, response
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHAT, NATIVE = f"fake/{MODEL}", f"native/{MODEL}"
 T = TypeVar("T")
-
-
-class Person(BaseModel):
-    name: str
-    age: int
-
-
-ADA = '{"name": "Ada", "age": 36}'
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_native() -> FakeResponsesServer:
-    return FakeResponsesServer(models=(MODEL,))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_gateway(
-    clean_environment: None,
-    all_logs: io.BytesIO,
-    module_database: ConnectionInfo,
-    provider_url: str,
-    shared_native: FakeResponsesServer,
-) -> AsyncIterator[Gateway]:
-    async with running(shared_native) as native_url:
-        providers = {
-            "fake": ProviderSettings(base_url=provider_url, models=(MODEL,)),
-            "native": ProviderSettings(format="openai-responses", base_url=native_url),
-        }
-        async with serving(settings_for(module_database, provider_url, providers=providers)) as gateway:
-            yield gateway
-
-
-@pytest.fixture(autouse=True)
-def native(shared_native: FakeResponsesServer) -> FakeResponsesServer:
-    shared_native.script()
-    shared_native.requests.clear()
-    return shared_native
-
-
-Behind = tuple[str, FakeOpenAIServer | FakeResponsesServer]
-
-
-@pytest.fixture(params=[CHAT, NATIVE])
-def behind(request: pytest.FixtureRequest, provider: FakeOpenAIServer, native: FakeResponsesServer) -> Behind:
-    """A model, and the provider that has it."""
-    return request.param, provider if request.param == CHAT else native
-
-
-def says(provider: FakeOpenAIServer | FakeResponsesServer, *texts: str, stream: bool = False) -> None:
-    """Have the provider say the texts, one a call."""
-    if isinstance(provider, FakeResponsesServer):
-        native = responses_server.StreamReply.of if stream else lambda text: responses_server.Reply.json(response(text))
-        provider.script(*map(native, texts))
-    else:
-        chat = openai_server.StreamReply.of if stream else openai_server.Reply.of
-        provider.script(*map(chat, texts))
-
-
-def calls_a_tool_first(
-    provider: FakeOpenAIServer | FakeResponsesServer, arguments: str, *, stream: bool = False
-) -> None:
-    """Have the provider call the tool ``weather``, and then say that it is cold."""
-    if isinstance(provider, FakeResponsesServer):
-        items = (reasoning("Hm.", encrypted="cipher"), function_call("weather", arguments, "call_1"))
-        first: Any = (
-            responses_server.StreamReply.of(*items) if stream else responses_server.Reply.json(response(*items))
-        )
-        then: Any = (
-            responses_server.StreamReply.of("Cold.") if stream else responses_server.Reply.json(response("Cold."))
-        )
-    else:
-        call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": arguments}}
-        if stream:
-            chunks = [
-                chunk(role="assistant", content=None),
-                chunk(tool_calls=[{"index": 0, **call}]),
-                chunk("tool_calls"),
-            ]
-            first = openai_server.StreamReply([*map(openai_server.event, chunks), DONE])
-        else:
-            body = completion(None, finish_reason="tool_calls", tool_calls=[call])
-            first = openai_server.Reply(json.dumps(body).encode())
-        then = openai_server.StreamReply.of("Cold.") if stream else openai_server.Reply.of("Cold.")
-    provider.script(first, then)
 
 
 # The official SDK
@@ -175,6 +86,16 @@ async def test_the_helper_that_parses_chat(gateway: Gateway, behind: Behind) -> 
 async def test_embeddings_of_the_sync_client(gateway: Gateway) -> None:
     reply = await in_thread(gateway, lambda client: client.embeddings.create(model=CHAT, input=["a", "b"]))
     assert [one.index for one in reply.data] == [0, 1]
+
+
+async def test_embeddings_over_the_wire(gateway: Gateway, provider: FakeOpenAIServer) -> None:
+    reply = await gateway.sdk.embeddings.create(model=CHAT, input=["a", "b"], dimensions=3)
+    floats = await gateway.sdk.embeddings.create(model=CHAT, input=["a", "b"], dimensions=3, encoding_format="float")
+
+    assert [one.embedding for one in reply.data] == [one.embedding for one in floats.data]
+    assert provider.requests[0].json["input"] == ["a", "b"]
+    first, _ = await gateway.events("conversation.completion_received")
+    assert [part["type"] for part in first.data["answers"][0]["message"]["parts"]] == ["embedding"] * 2
 
 
 # pydantic-ai

@@ -11,8 +11,7 @@ from openai.types.responses import (
     ResponseReasoningItem,
     ResponseTextDeltaEvent,
 )
-from pydantic import BaseModel
-from responses_providers import ASKED, CHAT, NATIVE, WEATHER, Behind, said
+from openai_providers import ADA, ASKED, CHAT, NATIVE, WEATHER, Behind, Person, says
 
 from gateway import MODEL, Gateway
 from send2llm.testing import openai_server
@@ -31,17 +30,9 @@ from send2llm.testing.responses_server import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-class Person(BaseModel):
-    name: str
-    age: int
-
-
-ADA = '{"name": "Ada", "age": 36}'
-
-
 async def test_a_whole_answer(gateway: Gateway, behind: Behind) -> None:
     model, provider = behind
-    said(provider, stream=False, text="Good day.")
+    says(provider, "Good day.")
     answer = await gateway.sdk.responses.create(model=model, input="hello", instructions="Be kind.", temperature=0.5)
 
     assert answer.output_text == "Good day."
@@ -166,7 +157,7 @@ async def test_a_native_stream_is_passed_on_byte_by_byte_but_for_its_name(
 @pytest.mark.parametrize("helper", [False, True])
 async def test_a_streamed_answer(gateway: Gateway, behind: Behind, helper: bool) -> None:
     model, provider = behind
-    said(provider, stream=True, text="one two three")
+    says(provider, "one two three", stream=True)
     texts: list[str] = []
     numbers: list[int] = []
     types: list[str] = []
@@ -209,7 +200,7 @@ async def test_a_streamed_answer(gateway: Gateway, behind: Behind, helper: bool)
 
 async def test_structured_output(gateway: Gateway, behind: Behind) -> None:
     model, provider = behind
-    said(provider, stream=False, text=ADA)
+    says(provider, ADA)
     answer = await gateway.sdk.responses.parse(model=model, input="Who?", text_format=Person)
 
     assert answer.output_parsed == Person(name="Ada", age=36)
@@ -222,7 +213,7 @@ async def test_structured_output(gateway: Gateway, behind: Behind) -> None:
 
 async def test_structured_output_streamed(gateway: Gateway, behind: Behind) -> None:
     model, provider = behind
-    said(provider, stream=True, text=ADA)
+    says(provider, ADA, stream=True)
     async with gateway.sdk.responses.stream(model=model, input="Who?", text_format=Person) as stream:
         final = await stream.get_final_response()
     assert final.output_parsed == Person(name="Ada", age=36)
@@ -298,13 +289,3 @@ async def test_an_error_in_mid_stream(gateway: Gateway, behind: Behind) -> None:
     assert types[0] == "response.created"
     assert types[-1] == "response.failed"
     assert "response.output_text.delta" in types
-
-
-async def test_embeddings_over_the_wire(gateway: Gateway, provider: FakeOpenAIServer) -> None:
-    reply = await gateway.sdk.embeddings.create(model=CHAT, input=["a", "b"], dimensions=3)
-    floats = await gateway.sdk.embeddings.create(model=CHAT, input=["a", "b"], dimensions=3, encoding_format="float")
-
-    assert [one.embedding for one in reply.data] == [one.embedding for one in floats.data]
-    assert provider.requests[0].json["input"] == ["a", "b"]
-    first, _ = await gateway.events("conversation.completion_received")
-    assert [part["type"] for part in first.data["answers"][0]["message"]["parts"]] == ["embedding"] * 2

@@ -8,7 +8,7 @@ from openai import BadRequestError
 from openai.types.responses import (
     ResponseFunctionToolCall,
 )
-from responses_providers import CHAT, WEATHER, Behind, called
+from openai_providers import CHAT, WEATHER, Behind, calls_a_tool_first
 
 from gateway import Gateway
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_loop_of_tools_by_previous_response_id(gateway: Gateway, behind: Behind, stream: bool) -> None:
     model, provider = behind
-    called(provider, stream=stream)
+    calls_a_tool_first(provider, stream=stream)
 
     async def ask(**request: Any) -> Any:
         if not stream:
@@ -50,7 +50,7 @@ async def test_a_loop_of_tools_by_previous_response_id(gateway: Gateway, behind:
 async def test_a_loop_of_tools_that_tells_everything_again(gateway: Gateway, behind: Behind) -> None:
     """As clients do that want nothing kept: the conversation is found by what was said."""
     model, provider = behind
-    called(provider, stream=False)
+    calls_a_tool_first(provider)
     items: list[Any] = [{"role": "user", "content": "The weather in Bergen?"}]
     first = await gateway.sdk.responses.create(model=model, input=items, store=False)
     items += [item.model_dump(exclude_none=True) for item in first.output]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from responses_providers import CHAT, NATIVE
+from openai_providers import CHAT, NATIVE
 
 from gateway import MODEL, PROVIDER_KEY, Gateway, serving, settings_for
 from send2llm.infrastructure.postgres import ConnectionInfo

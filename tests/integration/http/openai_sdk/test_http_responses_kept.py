@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 from openai import BadRequestError, NotFoundError
-from responses_providers import CHAT, WEATHER, Behind, called
+from openai_providers import CHAT, WEATHER, Behind, calls_a_tool_first
 
 from gateway import Gateway, database_of, serving
 from send2llm.infrastructure.formats.responses.names import response_id
@@ -73,7 +73,7 @@ async def test_whose_a_response_is_cannot_be_found_out_by_what_is_not_supported(
 
 async def test_a_response_is_told_again(gateway: Gateway, behind: Behind) -> None:
     model, provider = behind
-    called(provider, stream=False)
+    calls_a_tool_first(provider)
     given = await gateway.sdk.responses.create(
         model=model,
         input="The weather in Oslo?",
