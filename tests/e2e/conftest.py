@@ -19,9 +19,11 @@ NewFolder = Callable[[], Folder]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts services as processes, several times, takes its time on a busy machine."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="session")

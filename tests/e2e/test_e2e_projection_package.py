@@ -105,7 +105,6 @@ def counted(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
     return connection.execute("SELECT position, seconds FROM answer_times_answers ORDER BY position").fetchall()
 
 
-@pytest.mark.timeout(300)  # it installs a package, and starts a service three times
 def test_it_is_built_over_all_history_and_grows_while_calls_are_answered(folder: Folder, tmp_path: Path) -> None:
     site, caller = tmp_path / "site", Caller()
     without = folder.serve()
