@@ -1,29 +1,24 @@
-"""A projector at work, and ways to look at what it did."""
+"""A stage for projections, and the builds upon it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from uuid import uuid4
+from collections.abc import Iterator
 
 import psycopg
 import pytest
-from onlooker import QUICK, Onlooker, Project
 from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import Engine, NullPool, create_engine
+from stage import Builds, Stage
 
 from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.event_store.topics import EventRegistry
 from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
-from send2llm.infrastructure.projections.projector import Projector
 from send2llm.infrastructure.projections.status import PostgresProjections
-from send2llm.infrastructure.projections.timing import Timing
-from send2llm.projections import Projection
-from send2llm.testing.event_writer import EventWriter, said
+from send2llm.testing.event_writer import EventWriter
 
 
 @pytest.fixture
-def onlooker(migrated: ConnectionInfo) -> Iterator[Onlooker]:
+def stage(migrated: ConnectionInfo, writer: EventWriter) -> Iterator[Stage]:
     with psycopg.connect(migrated.dsn, autocommit=True) as connection:
-        yield Onlooker(connection)
+        yield Stage(connection, migrated, writer)
 
 
 @pytest.fixture
@@ -32,32 +27,16 @@ def codec() -> EventCodec:
 
 
 @pytest.fixture
-def project(migrated: ConnectionInfo, codec: EventCodec) -> Project:
-    """Runs projections in the background of a ``with`` block."""
-
-    def run(*projections: Projection, timing: Timing = QUICK) -> AbstractContextManager[None]:
-        return Projector(migrated, projections, codec, timing).running()
-
-    return run
-
-
-@pytest.fixture
-def say(writer: EventWriter) -> Callable[..., None]:
-    """Stores messages, each in a conversation of its own, ten to a commit."""
-
-    def store(*texts: str) -> None:
-        rows = [row for text in texts for row in writer.prepare(uuid4(), said(text))]
-        for start in range(0, len(rows), 10):
-            writer.store(rows[start : start + 10])
-
-    return store
-
-
-@pytest.fixture
 def statuses(pool: AsyncConnectionPool, codec: EventCodec) -> PostgresProjections:
     return PostgresProjections(pool, codec)
 
 
 @pytest.fixture
-def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> PostgresProjectionBuilds:
-    return PostgresProjectionBuilds(migrated, statuses)
+def builds(migrated: ConnectionInfo, statuses: PostgresProjections) -> Builds:
+    return Builds(migrated, statuses)
+
+
+@pytest.fixture
+def engine(migrated: ConnectionInfo) -> Engine:
+    """Each connection is one to the server, and ends with its block."""
+    return create_engine(migrated.sqlalchemy_url, poolclass=NullPool)

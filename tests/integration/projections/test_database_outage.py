@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from onlooker import QUICK, Onlooker
+from onlooker import Onlooker
+from stage import QUICK
 from tally_projection import Tally
 
 from send2llm.infrastructure.event_store.codec import EventCodec

@@ -1,19 +1,16 @@
 """An event at fault among the last ones, which a build folds in the very moment in which it takes its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from onlooker import Onlooker, Project
 from sqlalchemy import Connection, text
-from standing import by_label, has_failed, has_role
+from stage import Builds, Stage
 from tally_projection import Tally
 
 from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict
-from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
-from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent
-from send2llm.testing.eventually import eventually, eventually_async
+from send2llm.testing.eventually import eventually
 
 REBUILT = BuildName(1, 2)
 
@@ -31,63 +28,43 @@ class PickyWhenRebuilt(Tally):
 
 
 @pytest.mark.parametrize(("command", "role"), [("rebuild", "live"), ("verify", "verified")])
-async def test_it_is_named_and_no_other(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-    command: str,
-    role: str,
-) -> None:
+async def test_it_is_named_and_no_other(stage: Stage, builds: Builds, command: str, role: str) -> None:
     picky = PickyWhenRebuilt()
-    with project(Tally()):
-        say("a", "b", "c")
-        eventually(onlooker.caught_up)
+    stage.counted("a", "b", "c")
     await getattr(builds, command)("tally")
     await builds.pause("tally", REBUILT)
-    with project(picky):
-        eventually(onlooker.lease_holder)
-        with onlooker.turn() as waiting:
+    with stage.project(picky):
+        eventually(stage.lease_holder)
+        with stage.turn() as waiting:
             await builds.resume("tally", REBUILT)
             eventually(waiting)
-            say("d", "poison", "e")
-            eventually(lambda: onlooker.value("SELECT position FROM projection_checkpoints WHERE build = 1") == 6)
-        await eventually_async(lambda: has_failed(statuses, "1.2"))
+            stage.say("d", "poison", "e")
+            eventually(lambda: stage.position() == 6)
+        status = await builds.until("1.2", state="failed")
 
-        status = (await by_label(statuses))["1.2"]
         assert (status.reason, status.failed_position, status.position) == ("ValueError: cannot stand it", 5, 4)
         with pytest.raises(ProjectionConflict, match="failed at position 5, not at 4"):
             await builds.skip("tally", 4, "ops")
         picky.cured = True
         await builds.retry("tally")
-        await eventually_async(lambda: has_role(statuses, "1.2", role))
+        await builds.until("1.2", role=role)
 
 
-async def test_what_is_no_events_fault_names_none(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    statuses: PostgresProjections,
-    builds: PostgresProjectionBuilds,
-) -> None:
+async def test_what_is_no_events_fault_names_none(stage: Stage, builds: Builds) -> None:
     """A verification cannot come to the position of a live build that stands still, whatever is stored after it."""
-    with project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
+    stage.counted("a")
     await builds.verify("tally")
     await builds.pause("tally")
     await builds.pause("tally", REBUILT)
-    with project(Tally()):
-        eventually(lambda: len(onlooker.backends("send2llm projection tally")) == 2)
-        say("b")
-        with onlooker.turn() as waiting:
+    with stage.project(Tally()):
+        eventually(lambda: len(stage.runners()) == 2)
+        stage.say("b")
+        with stage.turn() as waiting:
             await builds.resume("tally", REBUILT)
             eventually(waiting)
-            say("c")
-        await eventually_async(lambda: has_failed(statuses, "1.2"))
+            stage.say("c")
+        status = await builds.until("1.2", state="failed")
 
-        status = (await by_label(statuses))["1.2"]
         assert status.reason == "ProjectionConflict: The live build 1.1 of tally is paused; resume it first."
         assert status.failed_position is None
         with pytest.raises(ProjectionConflict, match=r"1\.2 of tally failed at no event"):

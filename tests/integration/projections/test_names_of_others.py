@@ -1,18 +1,15 @@
 """A name in the database that is somebody else's stays theirs, whatever projections are begun, rebuilt and swapped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from onlooker import Onlooker, Project
 from sqlalchemy import Column, Connection, MetaData, Table, Text
+from stage import Builds, Stage
 
 from send2llm.domain.errors import ProjectionViewTaken
-from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.shared_names import TABLES_OF_THE_SERVICE
 from send2llm.projections import RecordedEvent, copy_rows, table_name
 from send2llm.testing.eventually import eventually
-
-REASON = "SELECT reason FROM projection_checkpoints WHERE name = %s AND build = %s"
 
 
 class Words:
@@ -35,65 +32,58 @@ VIEW = "heard_at_night_words"
 """As which both would be read."""
 
 
-def read_as(onlooker: Onlooker) -> object:
+def read_as(stage: Stage) -> object:
     """The table that the view leads to."""
-    return onlooker.value("SELECT table_name FROM information_schema.view_table_usage WHERE view_name = %s", VIEW)
+    return stage.value("SELECT table_name FROM information_schema.view_table_usage WHERE view_name = %s", VIEW)
 
 
-def test_whoever_comes_second_stands_still_and_says_why(
-    project: Project, say: Callable[..., None], onlooker: Onlooker
-) -> None:
-    say("hello")
-    with project(ONE):
-        eventually(lambda: onlooker.caught_up("heard_at"))
+def test_whoever_comes_second_stands_still_and_says_why(stage: Stage) -> None:
+    stage.say("hello")
+    with stage.project(ONE):
+        eventually(lambda: stage.caught_up("heard_at"))
 
-    with project(OTHER):
-        eventually(lambda: onlooker.value(REASON, "heard_at_night", 1))
+    with stage.project(OTHER):
+        reason = eventually(lambda: stage.checkpoint("reason", of="heard_at_night"))
 
-    assert f"'{VIEW}'" in str(onlooker.value(REASON, "heard_at_night", 1))
-    assert read_as(onlooker) == "heard_at_v1_night_words"
+    assert f"'{VIEW}'" in reason
+    assert read_as(stage) == "heard_at_v1_night_words"
 
 
-def test_a_table_of_somebody_is_not_taken_for_the_view(
-    project: Project, say: Callable[..., None], onlooker: Onlooker
-) -> None:
-    onlooker.connection.execute(f"CREATE TABLE {VIEW} (word text)".encode())
-    say("hello")
+def test_a_table_of_somebody_is_not_taken_for_the_view(stage: Stage) -> None:
+    stage.execute(f"CREATE TABLE {VIEW} (word text)")
+    stage.say("hello")
 
-    with project(ONE):
-        eventually(lambda: onlooker.value(REASON, "heard_at", 1))
-        onlooker.connection.execute(f"DROP TABLE {VIEW}".encode())
-        onlooker.connection.execute(b"UPDATE projection_checkpoints SET reason = NULL")
-        eventually(lambda: onlooker.caught_up("heard_at"))
+    with stage.project(ONE):
+        eventually(lambda: stage.checkpoint("reason", of="heard_at"))
+        stage.execute(f"DROP TABLE {VIEW}")
+        stage.execute("UPDATE projection_checkpoints SET reason = NULL")
+        eventually(lambda: stage.caught_up("heard_at"))
 
-    assert onlooker.rows(f"SELECT word FROM {VIEW}") == [("hello",)]
+    assert stage.rows(f"SELECT word FROM {VIEW}") == [("hello",)]
 
 
-async def test_a_build_that_would_take_another_ones_name_is_not_swapped_in(
-    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
-) -> None:
-    say("hello")
+async def test_a_build_that_would_take_another_ones_name_is_not_swapped_in(stage: Stage, builds: Builds) -> None:
+    stage.say("hello")
     renamed = Words("heard_at", "words")
-    with project(renamed, OTHER):
-        eventually(lambda: onlooker.caught_up("heard_at") and onlooker.caught_up("heard_at_night"))
+    with stage.project(renamed, OTHER):
+        eventually(lambda: stage.caught_up("heard_at") and stage.caught_up("heard_at_night"))
 
     second = Words("heard_at", "night_words", version=2)
-    with project(second, OTHER):
-        failed = "SELECT reason FROM projection_checkpoints WHERE name = 'heard_at' AND version = 2"
-        eventually(lambda: onlooker.value(failed))
-        assert f"'{VIEW}'" in str(onlooker.value(failed))
-    assert read_as(onlooker) == "heard_at_night_v1_words"
-    assert onlooker.rows("SELECT word FROM heard_at_words") == [("hello",)]
+    with stage.project(second, OTHER):
+        reason = eventually(lambda: stage.checkpoint("reason", "2.1", of="heard_at"))
+        assert f"'{VIEW}'" in reason
+    assert read_as(stage) == "heard_at_night_v1_words"
+    assert stage.rows("SELECT word FROM heard_at_words") == [("hello",)]
 
-    onlooker.connection.execute(b"UPDATE projection_checkpoints SET reason = NULL")
+    stage.execute("UPDATE projection_checkpoints SET reason = NULL")
     with pytest.raises(ProjectionViewTaken, match="rename the projection"):
         await builds.swap("heard_at")
 
 
-def test_all_tables_of_the_service_are_known(onlooker: Onlooker) -> None:
+def test_all_tables_of_the_service_are_known(stage: Stage) -> None:
     tables = {
         name
-        for (name,) in onlooker.rows(
+        for (name,) in stage.rows(
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
         )
     }

@@ -1,17 +1,14 @@
 """A projection that nobody runs any more leaves nothing behind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from onlooker import Onlooker, Project
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import BigInteger, Column, Connection, Enum, Identity, MetaData, Table, insert
-from tally_projection import MESSAGES, Tally
+from stage import Builds, Stage
+from tally_projection import COUNT, MESSAGES, Tally
 
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
-from send2llm.infrastructure.event_store.codec import EventCodec
 from send2llm.infrastructure.postgres import ConnectionInfo
-from send2llm.infrastructure.projections.control import PostgresProjectionBuilds
 from send2llm.infrastructure.projections.soundness import checked
 from send2llm.infrastructure.projections.status import PostgresProjections
 from send2llm.projections import RecordedEvent, table_name
@@ -19,45 +16,36 @@ from send2llm.testing.eventually import eventually
 
 LEFT = "SELECT relname FROM pg_class WHERE relname LIKE %s"
 VIEWS = "SELECT relname FROM pg_class WHERE relkind = 'v' AND relname LIKE 'api%%'"
-LIVE = "SELECT build FROM projection_checkpoints WHERE role = 'live'"
 
 
 async def test_it_goes_with_builds_tables_and_views_when_nobody_runs_it(
-    project: Project,
-    say: Callable[..., None],
-    onlooker: Onlooker,
-    pool: AsyncConnectionPool,
-    codec: EventCodec,
-    migrated: ConnectionInfo,
+    stage: Stage, statuses: PostgresProjections, migrated: ConnectionInfo
 ) -> None:
-    statuses = PostgresProjections(pool, codec)
-    builds = PostgresProjectionBuilds(migrated, statuses, indispensable=["history"])
-    with project(Tally()):
-        say("a")
-        eventually(onlooker.caught_up)
+    builds = Builds(migrated, statuses, indispensable=["history"])
+    with stage.counting("a"):
         await builds.rebuild("tally")
-        eventually(lambda: onlooker.value(LIVE) == 2)
+        await builds.until("1.2", role="live")
         with pytest.raises(ProjectionConflict, match=r"running process works on tally \(1\.1, 1\.2\)"):
             await builds.remove("tally")
-    onlooker.connection.execute("CREATE VIEW my_dashboard AS SELECT * FROM tally_counts")
+    stage.execute("CREATE VIEW my_dashboard AS SELECT * FROM tally_counts")
     with pytest.raises(ProjectionConflict, match="view my_dashboard depends on view tally_counts"):
         await builds.remove("tally")
-    onlooker.connection.execute("DROP VIEW my_dashboard")
-    onlooker.connection.execute("INSERT INTO projection_skips VALUES ('tally', 1, 1, 'no', 'ops')")
+    stage.execute("DROP VIEW my_dashboard")
+    stage.execute("INSERT INTO projection_skips VALUES ('tally', 1, 1, 'no', 'ops')")
 
     await builds.remove("tally")
 
     assert await statuses.all() == []
-    assert onlooker.rows(LEFT, "tally%") == []
-    assert onlooker.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'build_%%'") == 0
-    assert onlooker.value("SELECT count(*) FROM projection_skips") == 0
+    assert stage.rows(LEFT, "tally%") == []
+    assert stage.places() == []
+    assert stage.value("SELECT count(*) FROM projection_skips") == 0
     with pytest.raises(ProjectionNotFound):
         await builds.remove("tally")
     with pytest.raises(ProjectionConflict, match="service itself reads history"):
         await builds.remove("history")
-    with project(Tally()):
-        eventually(onlooker.caught_up)
-        eventually(lambda: onlooker.value("SELECT sum(count) FROM tally_counts") == 1)
+    with stage.project(Tally()):
+        eventually(stage.caught_up)
+        eventually(lambda: stage.value(COUNT) == 1)
 
 
 class Calls:
@@ -83,19 +71,19 @@ class Calls:
 
 
 async def test_versions_of_what_is_named_like_one_are_read_under_one_name_and_leave_nothing(
-    project: Project, say: Callable[..., None], onlooker: Onlooker, builds: PostgresProjectionBuilds
+    stage: Stage, builds: Builds
 ) -> None:
     versions = [checked(Calls(version), "here") for version in (1, 2)]
-    with project(versions[0]):
-        say("a")
-        eventually(lambda: onlooker.caught_up("api_v2_calls"))
-        assert onlooker.rows(VIEWS) == [("api_v2_calls_rows",)]
-    with project(*versions):
-        eventually(lambda: onlooker.value("SELECT version FROM projection_checkpoints WHERE role = 'live'") == 2)
-        assert onlooker.rows(VIEWS) == [("api_v2_calls_rows",)]
-        assert onlooker.rows("SELECT * FROM api_v2_calls_rows") == [(1, 1, "said")]
+    with stage.project(versions[0]):
+        stage.say("a")
+        eventually(lambda: stage.caught_up("api_v2_calls"))
+        assert stage.rows(VIEWS) == [("api_v2_calls_rows",)]
+    with stage.project(*versions):
+        await builds.until("2.1", role="live", of="api_v2_calls")
+        assert stage.rows(VIEWS) == [("api_v2_calls_rows",)]
+        assert stage.rows("SELECT * FROM api_v2_calls_rows") == [(1, 1, "said")]
 
     await builds.remove("api_v2_calls")
 
-    assert onlooker.rows(LEFT, "api%") == []
-    assert onlooker.value("SELECT count(*) FROM pg_type WHERE typname = 'kind'") == 0
+    assert stage.rows(LEFT, "api%") == []
+    assert stage.value("SELECT count(*) FROM pg_type WHERE typname = 'kind'") == 0

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-from onlooker import Onlooker, Project
 from sqlalchemy import Connection, MetaData
+from stage import Stage
 from tally_projection import Tally
 
 from send2llm import projector
@@ -38,7 +38,7 @@ def encrypted(migrated: ConnectionInfo) -> Iterator[EventWriter]:
 
 @pytest.mark.usefixtures("settings_of_the_service")
 def test_it_folds_what_was_said_until_it_is_told_to_stop_and_goes_on_later(
-    encrypted: EventWriter, onlooker: Onlooker
+    stage: Stage, encrypted: EventWriter
 ) -> None:
     for words in (["before"] * 3, ["later"] * 2):
         for word in words:
@@ -47,11 +47,11 @@ def test_it_folds_what_was_said_until_it_is_told_to_stop_and_goes_on_later(
         thread = threading.Thread(target=projector.run, args=(Tally(),), kwargs={"stop": stop})
         thread.start()
         try:
-            eventually(onlooker.caught_up)
+            eventually(stage.caught_up)
         finally:
             stop.set()
             thread.join()
-    assert onlooker.rows("SELECT text, count FROM tally_counts ORDER BY text") == [("before", 3), ("later", 2)]
+    assert stage.rows("SELECT text, count FROM tally_counts ORDER BY text") == [("before", 3), ("later", 2)]
 
 
 @pytest.mark.usefixtures("settings_of_the_service")
@@ -75,7 +75,7 @@ def test_one_of_send2llms_own_is_not_replaced() -> None:
 
 
 @pytest.mark.usefixtures("settings_of_the_service")
-def test_a_version_that_was_overtaken_is_not_run_in_silence(onlooker: Onlooker, project: Project) -> None:
+def test_a_version_that_was_overtaken_is_not_run_in_silence(stage: Stage) -> None:
     class Third(Tally):
         version = 3
         tables = MetaData()
@@ -83,8 +83,8 @@ def test_a_version_that_was_overtaken_is_not_run_in_silence(onlooker: Onlooker, 
         def fold(self, events: Sequence[RecordedEvent], connection: Connection) -> None:
             """It has no tables."""
 
-    with project(Third()):
-        eventually(lambda: onlooker.position() is not None)
+    with stage.project(Third()):
+        eventually(lambda: stage.position(build="3.1") is not None)
 
     with pytest.raises(ConfigurationError, match="there is a version 3 of it, and none of 1"):
         projector.run(Tally())
@@ -93,13 +93,13 @@ def test_a_version_that_was_overtaken_is_not_run_in_silence(onlooker: Onlooker, 
 
 
 @pytest.mark.usefixtures("settings_of_the_service")
-def test_an_older_version_is_run_for_as_long_as_it_has_a_build(onlooker: Onlooker, project: Project) -> None:
-    with project(Tally()):
-        eventually(lambda: onlooker.position() is not None)
-    onlooker.connection.execute(b"UPDATE projection_checkpoints SET role = 'retired'")
-    onlooker.connection.execute(
-        b"INSERT INTO projection_checkpoints (name, version, position, rate, updated_at)"
-        b" VALUES ('tally', 2, 0, 0, now())"
+def test_an_older_version_is_run_for_as_long_as_it_has_a_build(stage: Stage) -> None:
+    with stage.project(Tally()):
+        eventually(lambda: stage.position() is not None)
+    stage.execute("UPDATE projection_checkpoints SET role = 'retired'")
+    stage.execute(
+        "INSERT INTO projection_checkpoints (name, version, position, rate, updated_at)"
+        " VALUES ('tally', 2, 0, 0, now())"
     )
     stop = threading.Event()
     stop.set()

@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
-from onlooker import QUICK, Onlooker
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, text
+from stage import QUICK, Stage
 
 from send2llm.domain.conversation_events import ConversationErased, ConversationStarted
 from send2llm.infrastructure.event_store.text_keys import TextKeys
@@ -20,17 +20,18 @@ from send2llm.testing.event_writer import EventWriter, said
 from send2llm.testing.eventually import eventually
 
 
-def test_a_text_that_the_live_build_still_has_is_waited_for(migrated: ConnectionInfo, onlooker: Onlooker) -> None:
+def test_a_text_that_the_live_build_still_has_is_waited_for(
+    stage: Stage, migrated: ConnectionInfo, engine: Engine
+) -> None:
     history, conversation = HistoryProjection(), uuid4()
     with EventWriter(migrated, TextKeys.generate()) as writer:
         projector = Projector(migrated, [history], writer.codec, QUICK)
         writer.write(conversation, ConversationStarted(), said("secret"))
         with projector.running():
-            eventually(lambda: onlooker.caught_up("history"))
-        live_at = onlooker.position("history")
+            eventually(lambda: stage.caught_up("history"))
+        live_at = stage.position("history")
         writer.write(conversation, ConversationErased())
 
-        engine = create_engine(migrated.sqlalchemy_url)
         with engine.connect() as connection:
             with connection.begin():
                 begin_build(connection, "history", "verifying")
@@ -41,15 +42,14 @@ def test_a_text_that_the_live_build_still_has_is_waited_for(migrated: Connection
                 checkpoint = Checkpoint(key)
                 position = checkpoint.begin(connection)
             reached = Arrival(history, checkpoint, LogPages(writer.codec)).at_the_end(connection, position)
-        engine.dispose()
-        assert (reached, _of(onlooker, key)) == (live_at, ("verifying", live_at, None))
+        assert (reached, _of(stage, key)) == (live_at, ("verifying", live_at, None))
 
         with projector.running():
-            eventually(lambda: _of(onlooker, key)[0] == "verified")
+            eventually(lambda: _of(stage, key)[0] == "verified")
 
 
-def _of(onlooker: Onlooker, key: BuildKey) -> tuple[object, ...]:
-    (found,) = onlooker.rows(
+def _of(stage: Stage, key: BuildKey) -> tuple[object, ...]:
+    (found,) = stage.rows(
         "SELECT role, position, reason FROM projection_checkpoints WHERE name = %s AND build = %s", key.name, key.build
     )
     return found
