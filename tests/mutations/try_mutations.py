@@ -21,6 +21,8 @@ LONGEST = 900.0
 
 def main(words: Sequence[str]) -> None:
     chosen = [mutation for mutation in mutations() if all(word in mutation.name for word in words)]
+    if not chosen:
+        sys.exit("No mutation has all these words in its name.")
     tests = sorted({test for mutation in chosen for test in mutation.tests})
     with tempfile.TemporaryDirectory() as folder:
         source = _copied(Path(folder))

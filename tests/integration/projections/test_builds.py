@@ -14,6 +14,10 @@ from send2llm.application.projections import BuildName
 from send2llm.domain.errors import ProjectionConflict, ProjectionNotFound
 from send2llm.infrastructure.postgres import ConnectionInfo
 from send2llm.infrastructure.projections.builds import begin_build, drop
+from send2llm.infrastructure.projections.checkpoints import BuildKey
+from send2llm.infrastructure.projections.swaps import rollback
+from send2llm.infrastructure.projections.table_creation import create_tables
+from send2llm.infrastructure.projections.view_sources import sources_of
 from send2llm.testing.eventually import eventually
 
 
@@ -144,6 +148,31 @@ async def test_an_old_version_that_was_dropped_does_not_come_back(stage: Stage, 
         stage.say("c")
         eventually(lambda: stage.value(COUNT) == 3)
         assert await builds.roles() == {"2.1": "live"}
+
+
+async def test_a_runner_that_begins_while_builds_are_swapped_leaves_the_views_alone(
+    stage: Stage, builds: Builds, engine: Engine
+) -> None:
+    with stage.counting("a"):
+        await builds.rebuild("tally")
+        await builds.come_to({"1.1": "retired", "1.2": "live"})
+        await builds.rollback("tally")
+    stage.execute("DROP VIEW tally_counts, tally_seen")
+
+    def begin() -> None:
+        with engine.begin() as connection:
+            create_tables(connection, Tally(), BuildKey("tally", 1))
+
+    beginning = threading.Thread(target=begin)
+    with engine.begin() as connection:
+        rollback(connection, "tally")
+        beginning.start()
+        eventually(lambda: stage.somebody_waits("advisory"))
+    beginning.join()
+
+    assert await builds.live() == "1.2"
+    with engine.begin() as connection:
+        assert sources_of(connection, "tally_counts") == {(stage.checkpoint("place", "1.2"), "tally_v1_counts")}
 
 
 async def test_a_pause_outlasts_a_swap(stage: Stage, builds: Builds) -> None:

@@ -10,7 +10,7 @@ from send2llm.application.projections import Projection
 from send2llm.infrastructure.postgres.lasting_sessions import NOTICE_VANISHED_CLIENT
 from send2llm.infrastructure.projections.arrival import Arrival, LastEventsFailed
 from send2llm.infrastructure.projections.builds import ensure_build
-from send2llm.infrastructure.projections.checkpoints import WORKED_ON, BuildKey, builds_of
+from send2llm.infrastructure.projections.checkpoints import BuildKey
 from send2llm.infrastructure.projections.failures import is_passing, raised_by, reason_of
 from send2llm.infrastructure.projections.folded_pages import FoldedPages
 from send2llm.infrastructure.projections.lease import take_lease
@@ -99,8 +99,7 @@ class ProjectionRunner:
     def _is_done(self, connection: Connection) -> bool:
         """Whether nobody is to work on the build: it was dropped, or compared."""
         with connection.begin():
-            builds = builds_of(connection, self._key.name)
-        return not any(build.key == self._key and build.role in WORKED_ON for build in builds)
+            return not self._checkpoint.is_worked_on(connection)
 
     def _create_tables(self, connection: Connection, stop: threading.Event) -> None:
         """Those that are not there yet: a migration makes those of the first build of a built-in projection."""

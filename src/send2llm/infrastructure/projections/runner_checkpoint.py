@@ -37,6 +37,11 @@ class Checkpoint:
         position: int = begun.position
         return position
 
+    def is_worked_on(self, connection: Connection) -> bool:
+        """Whether it is there, and is to be kept up to date."""
+        here = select(checkpoints.c.name).where(self._here, checkpoints.c.role.in_(WORKED_ON))
+        return connection.execute(here).one_or_none() is not None
+
     def hold(self, connection: Connection, position: int) -> None:
         """See, before anything is folded, that the build is there and at ``position``; nobody changes that meanwhile.
 

@@ -3,7 +3,8 @@
 from sqlalchemy import Connection, MetaData
 
 from send2llm.application.projections import Projection
-from send2llm.infrastructure.projections.checkpoints import BuildKey, builds_of, checkpoints, is_build
+from send2llm.infrastructure.projections.builds import take_turn
+from send2llm.infrastructure.projections.checkpoints import Build, BuildKey, builds_of, checkpoints, is_build
 from send2llm.infrastructure.projections.views import create_views, has_views
 
 
@@ -17,10 +18,22 @@ def create_tables(connection: Connection, projection: Projection, key: BuildKey)
     else:
         _create_in(connection, key.place, projection.tables)
         names = [table.name for table in projection.tables.sorted_tables]
-        connection.execute(checkpoints.update().where(is_build(key)).values(tables=names))
+        others = checkpoints.c.tables != names  # most runners begin with what is there, and hold no row
+        connection.execute(checkpoints.update().where(is_build(key), others).values(tables=names))
+    if _live_without_views(connection, key):
+        take_turn(connection, key.name)
+        # Looked at once more: a swap that was committed between two looks would be undone.
+        live = _live_without_views(connection, key)
+        if live:
+            create_views(connection, live)
+
+
+def _live_without_views(connection: Connection, key: BuildKey) -> Build | None:
+    """The build, if it is the one that is read, and the views do not lead to it."""
     for build in builds_of(connection, key.name):
         if build.key == key and build.role == "live" and not has_views(connection, build):
-            create_views(connection, build)
+            return build
+    return None
 
 
 def _create_in(connection: Connection, place: str, tables: MetaData) -> None:
