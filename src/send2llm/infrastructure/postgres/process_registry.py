@@ -105,6 +105,9 @@ class RegisteredProcess:
             # Nobody notifies; this waits on the connection, and raises when it breaks.
             for _ in connection.notifies(timeout=_LOOK_UP_SECONDS):
                 pass
+        self._held = False
+        # PostgreSQL would notice in its own time that the session is over; ``stop`` promises that it has.
+        connection.execute("SELECT pg_advisory_unlock(%s)", (self._key,))
 
     def _take(self, connection: psycopg.Connection[Any]) -> bool:
         row = connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
